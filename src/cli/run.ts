@@ -1,0 +1,67 @@
+// Which command was meant, and what it says when it was none.
+import { parseArgs } from 'node:util'
+import { ConfigError } from '../config/load.ts'
+import { keysCommand } from './keys.ts'
+import { serveCommand } from './serve.ts'
+
+/** What a command is handed of the process. */
+export interface CliContext {
+  readonly args: readonly string[]
+  readonly env: Readonly<Record<string, string | undefined>>
+  out (text: string): void
+  err (text: string): void
+}
+
+/** The options of the command line. */
+export interface CliOptions { readonly config?: string, readonly json: boolean }
+
+const USAGE = `bulla: the stateless Backend-for-Frontend
+
+  bulla [serve]          start the server
+  bulla keys generate    print a new key for BULLA_KEYS
+
+  --config FILE          a YAML or JSON configuration file (or BULLA_CONFIG)
+  --json                 machine-readable output
+  --help                 this text`
+
+/**
+ * Runs a command.
+ *
+ * @param context the process
+ * @returns the exit code: 0, 1 for a fault, 2 for a wrong call
+ */
+export async function runCli (context: CliContext): Promise<number> {
+  const parsed = parse(context)
+  if (parsed === null) return 2
+  const { options, words } = parsed
+  const [command = 'serve', ...rest] = words
+  try {
+    if (command === 'serve' && rest.length === 0) return await serveCommand(context, options)
+    if (command === 'keys') return keysCommand(context, options, rest)
+    if (command === 'help') {
+      context.out(USAGE)
+      return 0
+    }
+    context.err(`bulla: no such command: ${words.join(' ')}\n\n${USAGE}`)
+    return 2
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error
+    context.err(error.message)
+    return 1
+  }
+}
+
+function parse (context: CliContext): { options: CliOptions, words: string[] } | null {
+  try {
+    const { values, positionals } = parseArgs({
+      args: [...context.args],
+      allowPositionals: true,
+      options: { config: { type: 'string' }, json: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } }
+    })
+    const options: CliOptions = { json: values.json === true, ...(values.config === undefined ? {} : { config: values.config }) }
+    return { options, words: values.help === true ? ['help'] : positionals }
+  } catch (error) {
+    context.err(`bulla: ${(error as Error).message}\n\n${USAGE}`)
+    return null
+  }
+}

@@ -1,0 +1,34 @@
+// `bulla serve`: listens until it is told to stop, then ends what is in flight.
+import closeWithGrace from 'close-with-grace'
+import { loadConfig } from '../config/load.ts'
+import { buildServer } from '../server.ts'
+import type { CliContext, CliOptions } from './run.ts'
+
+/** Milliseconds for requests in flight when the process is told to stop. */
+const GRACE = 10_000
+
+/**
+ * Starts the server; it runs until SIGTERM or SIGINT.
+ *
+ * @param context the process
+ * @param options of the command line
+ * @returns 0 once it listens, 1 if it cannot
+ * @throws {ConfigError} if the configuration is wrong
+ */
+export async function serveCommand (context: CliContext, options: CliOptions): Promise<number> {
+  const config = loadConfig({ env: context.env, ...(options.config === undefined ? {} : { file: options.config }) })
+  const server = await buildServer(config)
+  closeWithGrace({ delay: GRACE, logger: false }, async ({ err }) => {
+    if (err !== undefined) server.app.log.fatal({ err: { message: err.message, stack: err.stack } }, 'ended by a fault')
+    await server.close()
+  })
+  try {
+    const { url, adminUrl } = await server.listen()
+    server.app.log.info({ url, admin: adminUrl, public_url: config.public_url, keys: server.app.sessions.kids() }, 'listening')
+    return 0
+  } catch (error) {
+    context.err(`bulla: cannot listen: ${(error as Error).message}`)
+    await server.close()
+    return 1
+  }
+}

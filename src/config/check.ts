@@ -1,0 +1,179 @@
+// What a schema cannot say: rules between settings, URLs, paths and keys. Each fault names its setting and the fix.
+import { accessSync, constants, existsSync } from 'node:fs'
+import { BlockList, isIP } from 'node:net'
+import { isLoopback } from '../lib/loopback.ts'
+import { keyFault } from '../lib/ring-key.ts'
+import type { RouteConfig, Settings } from './schema.ts'
+
+/**
+ * Checks settings that fit the schema, or nearly so: whatever is missing is passed over, since the schema
+ * has reported it.
+ *
+ * @param settings defaults filled in
+ * @param problems where faults are added
+ */
+export function checkSettings (settings: Settings, problems: string[]): void {
+  checkPublicUrl(settings, problems)
+  checkIssuer(settings, problems)
+  checkSecrets(settings, problems)
+  checkPaths(settings, problems)
+  checkRoutes(settings, problems)
+  checkCookies(settings, problems)
+  checkTrustedProxies(settings, problems)
+  checkFiles(settings, problems)
+}
+
+function checkPublicUrl (settings: Settings, problems: string[]): void {
+  if (typeof settings.public_url !== 'string') return
+  const url = parseUrl(settings.public_url)
+  if (url === null || !/^https?:$/.test(url.protocol)) {
+    problems.push('public_url must be a URL such as https://app.example.')
+  } else if (url.origin !== settings.public_url.replace(/\/$/, '').toLowerCase()) {
+    problems.push('public_url must be an origin only: scheme, host and port, without path, query or default port.')
+  } else if (url.protocol === 'http:' && !isLoopback(url.hostname)) {
+    problems.push('public_url must be https; http is for loopback hosts such as http://localhost:3000 only.')
+  } else {
+    settings.public_url = url.origin
+  }
+}
+
+function checkIssuer (settings: Settings, problems: string[]): void {
+  if (typeof settings.issuer !== 'string') return
+  const url = parseUrl(settings.issuer)
+  if (url === null || !/^https?:$/.test(url.protocol) || url.search !== '' || url.hash !== '' || url.username !== '') {
+    problems.push('issuer must be an https URL without query and fragment.')
+  } else if (url.protocol === 'http:' && !isLoopback(url.hostname)) {
+    problems.push('issuer must be https; http is for loopback hosts only.')
+  }
+  if (typeof settings.scope === 'string' && !settings.scope.split(' ').includes('openid')) {
+    problems.push('scope must contain openid: Bulla reads who logged in from the ID token.')
+  }
+  for (const alg of arrayOf(settings.id_token_signing_alg)) {
+    if (!ASYMMETRIC_ALGS.includes(alg)) {
+      problems.push(`id_token_signing_alg names ${alg}: only ${ASYMMETRIC_ALGS.join(', ')} can be used.`)
+    }
+  }
+}
+
+/** @see https://www.rfc-editor.org/rfc/rfc8725#section-3.1 */
+const ASYMMETRIC_ALGS = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519']
+
+function checkSecrets (settings: Settings, problems: string[]): void {
+  if (settings.client_secret === undefined) {
+    problems.push('client_secret is required: Bulla is a confidential client (BULLA_CLIENT_SECRET or BULLA_CLIENT_SECRET_FILE).')
+  } else if (/^(change[-_ ]?me|secret|password|client[-_]?secret)$/i.test(settings.client_secret)) {
+    problems.push('client_secret is a placeholder: set the one that the authorization server issued.')
+  }
+  if (settings.keys === undefined || settings.keys.length === 0) {
+    if (settings.keys_file === undefined || settings.keys?.length === 0) {
+      problems.push('keys is required: make one with "bulla keys generate" and set BULLA_KEYS or BULLA_KEYS_FILE.')
+    }
+    return
+  }
+  settings.keys.forEach((key, index) => {
+    const fault = keyFault(key)
+    if (fault !== null) problems.push(`keys: key ${index + 1} ${fault}.`)
+  })
+  if (new Set(settings.keys).size !== settings.keys.length) problems.push('keys: a key is listed twice.')
+}
+
+const LOCAL_PATH = /^\/(?![/\\])[!-[\]-~]*$/
+
+function checkPaths (settings: Settings, problems: string[]): void {
+  if (!/^(?:\/[A-Za-z0-9_-]+)+$/.test(settings.base_path)) {
+    problems.push('base_path must be a path such as /bff, of letters, digits, - and _.')
+  }
+  for (const name of ['default_return_to', 'post_logout_page'] as const) {
+    if (!LOCAL_PATH.test(settings[name])) problems.push(`${name} must be a local path such as /.`)
+  }
+}
+
+function checkRoutes (settings: Settings, problems: string[]): void {
+  const prefixes = new Set<string>()
+  arrayOf(settings.routes).forEach((route, index) => {
+    if (typeof route !== 'object' || typeof route.prefix !== 'string' || typeof route.upstream !== 'string') return
+    checkRoute(route, `routes.${index}`, settings.base_path, problems)
+    if (prefixes.has(route.prefix)) problems.push(`routes.${index}.prefix ${route.prefix} is taken by an earlier route.`)
+    prefixes.add(route.prefix)
+  })
+}
+
+function checkRoute (route: RouteConfig, where: string, basePath: string, problems: string[]): void {
+  if (!/^(?:\/[A-Za-z0-9._~-]+)+$/.test(route.prefix) || /\/\.{1,2}(\/|$)/.test(route.prefix)) {
+    problems.push(`${where}.prefix must be a path such as /api, without trailing slash.`)
+  } else if (`${route.prefix}/`.startsWith(`${basePath}/`)) {
+    problems.push(`${where}.prefix lies under base_path ${basePath}.`)
+  }
+  const url = parseUrl(route.upstream)
+  if (url === null || !/^https?:$/.test(url.protocol) || url.username !== '' || url.search !== '' || url.hash !== '') {
+    problems.push(`${where}.upstream must be an http or https URL without credentials, query and fragment.`)
+  }
+  if (route.rewrite_prefix !== undefined && route.rewrite_prefix !== '' && !LOCAL_PATH.test(route.rewrite_prefix)) {
+    problems.push(`${where}.rewrite_prefix must be empty or a path such as /v1.`)
+  }
+  for (const method of arrayOf(route.methods)) {
+    if (!/^[A-Z]+$/.test(method) || method === 'CONNECT' || method === 'TRACE') {
+      problems.push(`${where}.methods names ${method}: use upper-case methods; CONNECT and TRACE are never forwarded.`)
+    }
+  }
+  if (route.cache === 'public' && route.token !== 'none') {
+    problems.push(`${where}.cache can be public only with token: none.`)
+  }
+}
+
+function checkCookies (settings: Settings, problems: string[]): void {
+  const prefix = settings.cookie?.prefix
+  if (prefix === undefined || typeof settings.public_url !== 'string') return
+  if (!/^[A-Za-z0-9_-]{1,64}$/.test(prefix)) {
+    problems.push('cookie.prefix must be 1 to 64 letters, digits, - and _.')
+  } else if (prefix.startsWith('__') && settings.public_url.startsWith('http://')) {
+    problems.push('cookie.prefix: browsers refuse __-prefixed cookies over http; leave it out in development.')
+  } else if (settings.public_url.startsWith('https://') && !prefix.startsWith('__Host-')) {
+    problems.push('cookie.prefix must start with __Host- (better __Host-Http-), so that no sibling host can plant a cookie.')
+  }
+}
+
+function checkTrustedProxies (settings: Settings, problems: string[]): void {
+  for (const entry of arrayOf(settings.trusted_proxies)) {
+    if (!isAddressRange(entry)) problems.push(`trusted_proxies: ${entry} is no IP address or CIDR range.`)
+  }
+}
+
+function isAddressRange (entry: string): boolean {
+  const [address = '', bits, ...rest] = entry.split('/')
+  const version = isIP(address)
+  if (version === 0 || rest.length > 0) return false
+  try {
+    if (bits !== undefined) new BlockList().addSubnet(address, Number(bits), version === 4 ? 'ipv4' : 'ipv6')
+    return bits === undefined || /^\d+$/.test(bits)
+  } catch {
+    return false
+  }
+}
+
+function checkFiles (settings: Settings, problems: string[]): void {
+  for (const name of ['upstream_ca', 'issuer_ca'] as const) {
+    const path = settings[name]
+    if (path !== undefined && !isReadable(path)) problems.push(`${name}: the file ${path} cannot be read.`)
+  }
+  if (settings.spa !== undefined && !existsSync(settings.spa)) {
+    problems.push(`spa: the folder ${settings.spa} does not exist.`)
+  }
+}
+
+function isReadable (path: string): boolean {
+  try {
+    accessSync(path, constants.R_OK)
+    return true
+  } catch {
+    return false
+  }
+}
+
+function parseUrl (text: string): URL | null {
+  return URL.canParse(text) ? new URL(text) : null
+}
+
+function arrayOf<T> (value: readonly T[] | undefined): readonly T[] {
+  return Array.isArray(value) ? value : []
+}

@@ -1,0 +1,20 @@
+// The security headers that Bulla puts on its own answers, pages and files.
+
+/** Headers of every answer of the endpoints. */
+export const ENDPOINT_HEADERS: Readonly<Record<string, string>> = {
+  'cache-control': 'no-store',
+  'referrer-policy': 'no-referrer',
+  'x-content-type-options': 'nosniff',
+  'cross-origin-resource-policy': 'same-origin'
+}
+
+/** Headers of the small pages that Bulla shows: no script, no frame, nothing loaded. */
+export const PAGE_HEADERS: Readonly<Record<string, string>> = {
+  ...ENDPOINT_HEADERS,
+  'content-security-policy': "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+  'cross-origin-opener-policy': 'same-origin',
+  'content-type': 'text/html; charset=utf-8'
+}
+
+/** The policy for the app's own documents: only its own origin, no frames, no inline script. */
+export const APP_CSP = "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"

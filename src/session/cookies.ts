@@ -1,0 +1,107 @@
+// Every cookie name and attribute of the product, in one place; and which of them a request brought.
+
+/** Writes one `Set-Cookie` value; `serializeCookie` of @fastify/cookie. */
+export type Serialize = (name: string, value: string, attributes: CookieAttributes) => string
+
+/** The attributes of a cookie. */
+export interface CookieAttributes {
+  path: string
+  httpOnly: boolean
+  secure: boolean
+  sameSite: 'strict' | 'lax' | 'none'
+  /** Seconds. */
+  maxAge: number
+  expires?: Date
+}
+
+/** The cookies that a login, a session and its end have. */
+export type CookieKind = 'session' | 'login' | 'idle' | 'end' | 'spent' | 'refresh'
+
+/** What the names and attributes depend on. */
+export interface CookieSettings {
+  readonly publicUrl: string
+  readonly basePath: string
+  /** Default: `__Host-Http-bulla`, or `bulla` over http. */
+  readonly prefix?: string | undefined
+  readonly sameSite: 'strict' | 'lax'
+}
+
+/** Names and writes the cookies of the product. */
+export interface Cookies {
+  /** The name of a cookie; `part` is a chunk's number or a login's id. */
+  name (kind: CookieKind, part?: number | string): string
+  /** A `Set-Cookie` value that sets. */
+  set (kind: CookieKind, part: number | string | undefined, value: string, maxAge: number): string
+  /** A `Set-Cookie` value that deletes: the same attributes, in the past. */
+  clear (kind: CookieKind, part?: number | string): string
+  /** The cookies of the product that a `Cookie` header holds. */
+  read (header: string | undefined): OwnCookies
+}
+
+/** The cookies of the product that a request brought. */
+export interface OwnCookies {
+  readonly values: ReadonlyMap<string, string>
+  /** Names that came more than once; nothing under them is believed. */
+  readonly duplicates: ReadonlySet<string>
+}
+
+const NO_COOKIES: OwnCookies = { values: new Map(), duplicates: new Set() }
+
+/**
+ * Fixes the names and attributes of a deployment's cookies.
+ *
+ * @param settings what they depend on
+ * @param serialize writes one
+ * @see https://datatracker.ietf.org/doc/html/draft-ietf-httpbis-rfc6265bis section 4.1.3 (name prefixes)
+ */
+export function createCookies (settings: CookieSettings, serialize: Serialize): Cookies {
+  const secure = settings.publicUrl.startsWith('https://')
+  const prefix = settings.prefix ?? (secure ? '__Host-Http-bulla' : 'bulla')
+  const refreshPrefix = secure ? '__Secure-bulla-refresh' : 'bulla-refresh'
+  const stems: Record<CookieKind, string> = {
+    session: prefix,
+    login: `${prefix}-login`,
+    idle: `${prefix}-idle`,
+    end: `${prefix}-end`,
+    spent: `${prefix}-spent`,
+    refresh: refreshPrefix
+  }
+  const attributes = (kind: CookieKind, maxAge: number): CookieAttributes => ({
+    path: kind === 'refresh' ? settings.basePath : '/',
+    httpOnly: true,
+    secure,
+    sameSite: kind === 'login' ? 'lax' : settings.sameSite,
+    maxAge
+  })
+  const name = (kind: CookieKind, part?: number | string): string =>
+    part === undefined ? stems[kind] : `${stems[kind]}.${part}`
+  return {
+    name,
+    set: (kind, part, value, maxAge) => serialize(name(kind, part), value, attributes(kind, maxAge)),
+    clear: (kind, part) => serialize(name(kind, part), '', { ...attributes(kind, 0), expires: new Date(0) }),
+    read: (header) => header === undefined ? NO_COOKIES : readOwn(header, [prefix, refreshPrefix])
+  }
+}
+
+/** The most cookies of ours that are looked at: far more than there can be. */
+const MAX_OWN = 64
+
+function readOwn (header: string, prefixes: readonly string[]): OwnCookies {
+  const values = new Map<string, string>()
+  const duplicates = new Set<string>()
+  let start = 0
+  while (start < header.length && values.size < MAX_OWN) {
+    let end = header.indexOf(';', start)
+    if (end < 0) end = header.length
+    const equals = header.indexOf('=', start)
+    if (equals > start && equals < end) {
+      const name = header.slice(start, equals).trim()
+      if (prefixes.some((prefix) => name.startsWith(prefix))) {
+        if (values.has(name)) duplicates.add(name)
+        values.set(name, header.slice(equals + 1, end).trim())
+      }
+    }
+    start = end + 1
+  }
+  return { values, duplicates }
+}

@@ -1,0 +1,74 @@
+// What a session is, and the questions that are asked of it.
+
+/** A session: who logged in, and the tokens that speak for them. All times are Unix seconds. */
+export interface Session {
+  /** 128 random bits, base64url: new at every login. */
+  readonly sid: string
+  /** Counts refreshes: 0 at login. */
+  readonly generation: number
+  /** The `sub` of the ID token. */
+  readonly subject: string
+  /** The `sid` of the ID token, if the provider sends one. */
+  readonly providerSid?: string
+  readonly accessToken: string
+  readonly accessTokenExpiresAt: number
+  /** When the access token was issued to us; with the expiry it gives the lifetime. */
+  readonly accessTokenIssuedAt: number
+  readonly refreshToken?: string
+  /** Kept for logout and for comparing claims on refresh, as long as it fits. */
+  readonly idToken?: string
+  /** The granted scope, space-separated. */
+  readonly scope?: string
+  /** The claims of the allow-list that were present. */
+  readonly claims: Readonly<Record<string, unknown>>
+  readonly createdAt: number
+  /** The absolute end, which no refresh moves. */
+  readonly expiresAt: number
+  /** `auth_time` of the first ID token, if it had one. */
+  readonly authTime?: number
+}
+
+/**
+ * Whether the session's absolute lifetime is over.
+ *
+ * @param session the session
+ * @param now Unix seconds
+ */
+export function isExpired (session: Session, now: number): boolean {
+  return now >= session.expiresAt
+}
+
+/**
+ * Whether the access token can still be used.
+ *
+ * @param session the session
+ * @param now Unix seconds
+ */
+export function hasLiveAccessToken (session: Session, now: number): boolean {
+  return now < session.accessTokenExpiresAt
+}
+
+/**
+ * The Unix second from which on the access token is refreshed: `ahead` before its expiry, but at most a fifth of
+ * its lifetime, and earlier by up to a tenth of that, by session, so that sessions of one moment spread out.
+ *
+ * @param session the session
+ * @param ahead seconds
+ */
+export function refreshDueAt (session: Session, ahead: number): number {
+  const lifetime = Math.max(0, session.accessTokenExpiresAt - session.accessTokenIssuedAt)
+  const window = Math.min(ahead, lifetime / 5)
+  const jitter = (Buffer.from(session.sid, 'base64url')[0] ?? 0) / 255
+  return Math.floor(session.accessTokenExpiresAt - window * (1 + jitter / 10))
+}
+
+/**
+ * Whether a refresh is due and possible.
+ *
+ * @param session the session
+ * @param now Unix seconds
+ * @param ahead seconds before the expiry
+ */
+export function needsRefresh (session: Session, now: number, ahead: number): boolean {
+  return session.refreshToken !== undefined && now >= refreshDueAt(session, ahead)
+}
