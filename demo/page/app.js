@@ -64,7 +64,7 @@ async function logOut () {
 }
 
 async function refreshNow () {
-  showSession(await call('/bff/refresh', { method: 'POST' }))
+  showSession(await call('/bff/refresh', { method: 'POST' }), true)
 }
 
 async function tryToBreak (name) {

@@ -12,10 +12,10 @@ function left (seconds) {
   return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, '0')}`
 }
 
-/** Shows a session as `/bff/session` answers it. */
-export function showSession (session) {
+/** Shows a session as `/bff/session` answers it; `asked`: as `/bff/refresh` does. */
+export function showSession (session, asked = false) {
   if (session.sid !== seen.sid) begin(session)
-  else if (session.access_token_expires_at > seen.expiresAt) refreshed(session)
+  else if (asked || session.access_token_expires_at > seen.expiresAt) refreshed(session)
   byId('raw').textContent = JSON.stringify(session, null, 2)
   byId('scope').textContent = session.scope
   byId('expires').textContent = clock(session.expires_at)

@@ -21,9 +21,8 @@ async function demo (t: Test) {
   t.teardown(() => provider.close())
   const api = await startOrdersApi({ issuer: provider.issuer, audience: 'urn:bulla-demo:orders' })
   t.teardown(() => api.close())
-  await build(t, {
-    port, provider, settings: { spa: join(packageRoot(), 'demo/page'), routes: [{ prefix: '/api', upstream: api.url }] }
-  })
+  const spa = join(packageRoot(), 'demo/page')
+  await build(t, { port, provider, settings: { spa, routes: [{ prefix: '/api', upstream: api.url }] } })
   const browser = await startChromium(t)
   const context = await browser.newContext()
   const page = await context.newPage()

@@ -18,8 +18,8 @@ export function findChromium (): string | undefined {
 }
 
 /**
- * Why browser tests cannot run here, as tap's `skip` wants it; `false` if they can. With BULLA_REQUIRE_BROWSER=1
- * a missing browser is no excuse, and the tests fail.
+ * Why browser tests cannot run here, as tap's `skip` wants it; `false` if they can. With
+ * BULLA_REQUIRE_BROWSER=1 a missing browser is no excuse, and the tests fail.
  */
 export function noChromium (): string | false {
   if (findChromium() !== undefined || process.env.BULLA_REQUIRE_BROWSER === '1') return false
