@@ -10,7 +10,7 @@ const REPORT = 'docs/conformance.md'
 /** An id as it stands in a test's title: `PRX-01`, `S37`, `BBA-03/04`, `PRX-20…25`. */
 const ID = /\b(?:[A-Z]{3}-\d{2}|S\d{1,2})(?:(?:\/\d{1,2})+|…\d{2})?(?![\w-])/g
 
-/** A title after `test(`, and any text that begins with an id (the rows of data-driven tests), in any quotes. */
+/** A title after `test(`, and any text that begins with an id (rows of data-driven tests), in any quotes. */
 const TITLE = /(?:\btest\s*\(\s*|(?=['`"](?:[A-Z]{3}-\d{2}|S\d{1,2}\b)))(?:'((?:[^'\\\n]|\\.)*)'|`((?:[^`\\]|\\.)*)`|"((?:[^"\\\n]|\\.)*)")/g
 
 const proofs = new Map<string, Set<string>>()
