@@ -1,6 +1,6 @@
 // Every call that the page makes: with the CSRF header, timed, and written into a list for all to see.
 
-const MAX_SHOWN = 7
+const MAX_SHOWN = 5
 const list = document.getElementById('calls')
 
 /** An answer that was not what the page hoped for; `code` is what Bulla, or else the API, calls it. */

@@ -28,13 +28,17 @@ async function demo (t: Test) {
   const page = await context.newPage()
   const faults: string[] = []
   page.on('pageerror', (error) => faults.push(error.message))
-  page.on('console', (message) => { if (/Content Security Policy/i.test(message.text())) faults.push(message.text()) })
+  page.on('console', (message) => {
+    if (/Content Security Policy/i.test(message.text())) faults.push(message.text())
+  })
   return { url, context, page, faults, seen: watch(context, url) }
 }
 
 /** Bodies of the app's origin and the Authorization headers that left the browser. */
 function watch (context: BrowserContext, origin: string) {
-  const seen = { bodies: [] as string[], authorization: [] as string[], pending: [] as Array<Promise<unknown>> }
+  const seen: { bodies: string[], authorization: string[], pending: Array<Promise<unknown>> } = {
+    bodies: [], authorization: [], pending: []
+  }
   context.on('request', (request) => {
     const { authorization } = request.headers()
     if (authorization !== undefined) seen.authorization.push(authorization)
