@@ -1,5 +1,5 @@
-// Five realistic token sets, the same in each run: what real providers put in their tokens, with made-up people.
-import { createHash } from 'node:crypto'
+// Five realistic token sets, the same in each run: what real providers send, with made-up people.
+import { createRandom, type Random } from './random.ts'
 
 /** What a provider's token endpoint answers, and the claims of the ID token that a session keeps. */
 export interface TokenSet {
@@ -11,32 +11,6 @@ export interface TokenSet {
   readonly claims: Readonly<Record<string, unknown>>
   readonly subject: string
   readonly providerSid?: string
-}
-
-/** Numbers that look random and are the same in each run. */
-export interface Random {
-  bytes (length: number): Buffer
-  uuid (): string
-  base64url (length: number): string
-}
-
-/**
- * A source of bytes that depend on the seed only.
- *
- * @param seed any text
- */
-export function createRandom (seed: string): Random {
-  let counter = 0
-  const bytes = (length: number): Buffer => {
-    const blocks: Buffer[] = []
-    for (let have = 0; have < length; have += 32) blocks.push(createHash('sha256').update(`${seed}/${counter++}`).digest())
-    return Buffer.concat(blocks).subarray(0, length)
-  }
-  return {
-    bytes,
-    uuid: () => bytes(16).toString('hex').replace(/^(.{8})(.{4}).(.{3}).(.{3})(.{12})$/, '$1-$2-4$3-a$4-$5'),
-    base64url: (length) => bytes(length).toString('base64url')
-  }
 }
 
 const NOW = 1_795_000_000
@@ -60,7 +34,8 @@ function sized (length: number, make: (filling: string) => string): string {
 export function keycloak (seed = 'keycloak'): TokenSet {
   const signature = (name: string) => createRandom(`${seed}/${name}`)
   const random = createRandom(seed)
-  const [subject, sid, accessKid, refreshKid] = [random.uuid(), random.uuid(), random.base64url(32), random.uuid()]
+  const [subject, sid, refreshKid] = [random.uuid(), random.uuid(), random.uuid()]
+  const accessKid = random.base64url(32)
   const iss = 'https://login.example.com/realms/shop'
   const person = {
     email_verified: true, name: 'Jane Doe', preferred_username: 'jane.doe', given_name: 'Jane', family_name: 'Doe', email: 'jane.doe@example.com'
@@ -71,19 +46,48 @@ export function keycloak (seed = 'keycloak'): TokenSet {
   const times = { exp: NOW + 300, iat: NOW, auth_time: NOW - 4 }
   const scope = 'openid profile email offline_access'
   const accessToken = sized(1476, (filling) => jwt(signature('at'), header, {
-    ...times, jti: `onrtac:${accessId}`, iss, aud: 'account', sub: subject, typ: 'Bearer', azp: 'shop-web', sid, acr: '1',
+    ...times,
+    jti: `onrtac:${accessId}`,
+    iss,
+    aud: 'account',
+    sub: subject,
+    typ: 'Bearer',
+    azp: 'shop-web',
+    sid,
+    acr: '1',
     'allowed-origins': ['https://shop.example.com'],
     realm_access: { roles: ['default-roles-shop', 'offline_access', 'uma_authorization', ...filling.split(' ')] },
     resource_access: { account: { roles: ['manage-account', 'view-profile'] } },
-    scope, ...person
+    scope,
+    ...person
   }))
   const refreshToken = sized(887, (filling) => jwt(signature('rt'), { alg: 'HS512', typ: 'JWT', kid: refreshKid }, {
-    iat: NOW, jti: refreshId, iss, aud: iss, sub: subject, typ: 'Offline', azp: 'shop-web', sid,
-    scope: `openid web-origins acr offline_access profile basic roles email ${filling}`.trim(), reuse_id: reuseId
+    iat: NOW,
+    jti: refreshId,
+    iss,
+    aud: iss,
+    sub: subject,
+    typ: 'Offline',
+    azp: 'shop-web',
+    sid,
+    scope: `openid web-origins acr offline_access profile basic roles email ${filling}`.trim(),
+    reuse_id: reuseId
   }, 64))
   const idToken = sized(1127, (filling) => jwt(signature('id'), header, {
-    ...times, jti: idId, iss, aud: 'shop-web', sub: subject, typ: 'ID', azp: 'shop-web', nonce, sid, at_hash: atHash,
-    name: person.name, preferred_username: person.preferred_username, email: person.email, ...(filling === '' ? {} : { roles: filling.split(' ') })
+    ...times,
+    jti: idId,
+    iss,
+    aud: 'shop-web',
+    sub: subject,
+    typ: 'ID',
+    azp: 'shop-web',
+    nonce,
+    sid,
+    at_hash: atHash,
+    name: person.name,
+    preferred_username: person.preferred_username,
+    email: person.email,
+    ...(filling === '' ? {} : { roles: filling.split(' ') })
   }))
   const { name, preferred_username: username, email } = person
   return {
@@ -107,10 +111,21 @@ export function auth0 (seed = 'auth0'): TokenSet {
     }),
     refreshToken: `v1.${random.base64url(48)}`,
     idToken: jwt(random, header, {
-      nickname: 'jane.doe', ...claims, updated_at: '2026-11-18T09:46:40.000Z', email_verified: true,
-      iss, aud: clientId, sub: subject, iat: NOW, exp: NOW + 36_000, sid: random.base64url(24), nonce: random.base64url(32)
+      nickname: 'jane.doe',
+      ...claims,
+      updated_at: '2026-11-18T09:46:40.000Z',
+      email_verified: true,
+      iss,
+      aud: clientId,
+      sub: subject,
+      iat: NOW,
+      exp: NOW + 36_000,
+      sid: random.base64url(24),
+      nonce: random.base64url(32)
     }),
-    scope, subject, claims
+    scope,
+    subject,
+    claims
   }
 }
 
@@ -126,17 +141,52 @@ export function entra (seed = 'entra'): TokenSet {
   return {
     name: 'Entra ID, 40 groups',
     accessToken: jwt(random, header, {
-      aud: clientId, iss, iat: NOW, nbf: NOW, exp: NOW + 4500, aio: random.base64url(60), azp: clientId, azpacr: '1', groups,
-      name: claims.name, oid, preferred_username: claims.preferred_username, rh: `1.${random.base64url(42)}.`,
-      scp: 'orders.read orders.write', sid, sub: subject, tid: tenant, uti: random.base64url(16), ver: '2.0', xms_ftd: random.base64url(32)
+      aud: clientId,
+      iss,
+      iat: NOW,
+      nbf: NOW,
+      exp: NOW + 4500,
+      aio: random.base64url(60),
+      azp: clientId,
+      azpacr: '1',
+      groups,
+      name: claims.name,
+      oid,
+      preferred_username: claims.preferred_username,
+      rh: `1.${random.base64url(42)}.`,
+      scp: 'orders.read orders.write',
+      sid,
+      sub: subject,
+      tid: tenant,
+      uti: random.base64url(16),
+      ver: '2.0',
+      xms_ftd: random.base64url(32)
     }),
     refreshToken: `1.${random.base64url(40)}.${random.base64url(760)}`,
     idToken: jwt(random, header, {
-      aud: clientId, iss, iat: NOW, nbf: NOW, exp: NOW + 3600, aio: random.base64url(60), email: claims.email, groups, name: claims.name,
-      nonce: random.base64url(32), oid, preferred_username: claims.preferred_username, rh: `1.${random.base64url(42)}.`, sid, sub: subject,
-      tid: tenant, uti: random.base64url(16), ver: '2.0'
+      aud: clientId,
+      iss,
+      iat: NOW,
+      nbf: NOW,
+      exp: NOW + 3600,
+      aio: random.base64url(60),
+      email: claims.email,
+      groups,
+      name: claims.name,
+      nonce: random.base64url(32),
+      oid,
+      preferred_username: claims.preferred_username,
+      rh: `1.${random.base64url(42)}.`,
+      sid,
+      sub: subject,
+      tid: tenant,
+      uti: random.base64url(16),
+      ver: '2.0'
     }),
-    scope: `openid profile email offline_access api://${clientId}/orders.read`, subject, providerSid: sid, claims
+    scope: `openid profile email offline_access api://${clientId}/orders.read`,
+    subject,
+    providerSid: sid,
+    claims
   }
 }
 
@@ -154,10 +204,20 @@ export function cognito (seed = 'cognito'): TokenSet {
     }),
     refreshToken: [part({ cty: 'JWT', enc: 'A256GCM', alg: 'RSA-OAEP' }), random.base64url(256), random.base64url(12), random.base64url(780), random.base64url(16)].join('.'),
     idToken: jwt(random, { kid: random.bytes(32).toString('base64'), alg: 'RS256' }, {
-      ...shared, at_hash: random.base64url(16), email_verified: true, 'cognito:username': subject, nonce: random.base64url(32), aud: clientId, token_use: 'id',
-      jti: random.uuid(), email: 'jane.doe@example.com', name: 'Jane Doe'
+      ...shared,
+      at_hash: random.base64url(16),
+      email_verified: true,
+      'cognito:username': subject,
+      nonce: random.base64url(32),
+      aud: clientId,
+      token_use: 'id',
+      jti: random.uuid(),
+      email: 'jane.doe@example.com',
+      name: 'Jane Doe'
     }),
-    scope: 'openid profile email', subject, claims: { name: 'Jane Doe', email: 'jane.doe@example.com' }
+    scope: 'openid profile email',
+    subject,
+    claims: { name: 'Jane Doe', email: 'jane.doe@example.com' }
   }
 }
 
@@ -170,7 +230,9 @@ export function minimal (seed = 'minimal'): TokenSet {
     accessToken: random.base64url(32),
     refreshToken: random.base64url(32),
     idToken: jwt(random, { alg: 'ES256', kid: random.base64url(8) }, { iss: 'https://id.example', sub: subject, aud: 'shop', exp: NOW + 600, iat: NOW, nonce: random.base64url(32) }, 64),
-    scope: 'openid offline_access', subject, claims: {}
+    scope: 'openid offline_access',
+    subject,
+    claims: {}
   }
 }
 

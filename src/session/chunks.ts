@@ -1,4 +1,4 @@
-// Sealed bytes become numbered cookies and back: their number and length are sealed too, surplus ones ignored.
+// Sealed bytes become numbered cookies and back: number and length are sealed too, surplus ones ignored.
 import type { CookieKind, Cookies, OwnCookies } from './cookies.ts'
 import type { Sealer } from './seal.ts'
 

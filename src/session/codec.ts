@@ -29,8 +29,8 @@ export type RefreshPart = Required<Pick<Session, 'sid' | 'generation' | 'refresh
  */
 export function encodeSession (session: Session): Buffer {
   const {
-    sid, generation, subject, providerSid, accessToken, accessTokenExpiresAt, accessTokenIssuedAt, refreshToken,
-    refreshTokenExpiresAt, idToken, scope, claims, createdAt, expiresAt, authTime, ...extra
+    sid, generation, subject, providerSid, accessToken, accessTokenExpiresAt, accessTokenIssuedAt,
+    refreshToken, refreshTokenExpiresAt, idToken, scope, claims, createdAt, expiresAt, authTime, ...extra
   } = session
   const hasClaims = Object.keys(claims).length > 0
   const hasExtra = Object.values(extra).some((value) => value !== undefined)
@@ -45,7 +45,9 @@ export function encodeSession (session: Session): Buffer {
   numbers.varint(seconds(generation))
   const created = seconds(createdAt)
   numbers.varint(created)
-  for (const time of [expiresAt, accessTokenIssuedAt, accessTokenExpiresAt]) numbers.signed(seconds(time) - created)
+  numbers.signed(seconds(expiresAt) - created)
+  numbers.signed(seconds(accessTokenIssuedAt) - created)
+  numbers.signed(seconds(accessTokenExpiresAt) - created)
   if (authTime !== undefined) numbers.signed(seconds(authTime) - created)
   if (refreshTokenExpiresAt !== undefined) numbers.signed(seconds(refreshTokenExpiresAt) - created)
   writeSid(sid, numbers, text)
@@ -88,7 +90,15 @@ function readSession (numbers: ByteReader, text: TextReader, bytes: Buffer): Ses
   const scope = has(flags, 'scope') ? text.string() : undefined
   const claims = has(flags, 'claims') ? JSON.parse(text.string()) as Session['claims'] : {}
   const session: Mutable<Session> = {
-    sid, generation, subject, accessToken, accessTokenExpiresAt, accessTokenIssuedAt, claims, createdAt, expiresAt
+    sid,
+    generation,
+    subject,
+    accessToken,
+    accessTokenExpiresAt,
+    accessTokenIssuedAt,
+    claims,
+    createdAt,
+    expiresAt
   }
   if (providerSid !== undefined) session.providerSid = providerSid
   if (refreshToken !== undefined) session.refreshToken = refreshToken
@@ -129,7 +139,8 @@ export function decodeRefreshPart (bytes: Buffer): RefreshPart | null {
     const expires = has(flags, 'refreshTokenExpiresAt') ? numbers.varint() : undefined
     const sid = readSid(flags, numbers, text, bytes)
     const refreshToken = text.token()
-    return { sid, generation, refreshToken, ...(expires === undefined ? {} : { refreshTokenExpiresAt: expires }) }
+    const part = { sid, generation, refreshToken }
+    return expires === undefined ? part : { ...part, refreshTokenExpiresAt: expires }
   })
 }
 

@@ -1,4 +1,4 @@
-// The key ring: the first key seals, all open; keys for each purpose and deployment are derived once, at load.
+// The key ring: the first key seals, all open; keys for each purpose and deployment derived once, at load.
 import { createSecretKey, hkdfSync, webcrypto, type KeyObject } from 'node:crypto'
 import { keyBytes } from '../lib/ring-key.ts'
 
@@ -24,7 +24,7 @@ export interface PurposeKey {
   readonly additionalData: Buffer
 }
 
-/** The keys of a deployment. */
+/** The keys of a deployment. Never changes: a reload makes another. */
 export interface Keyring {
   /** The key that seals now. */
   sealing (purpose: Purpose): PurposeKey
@@ -60,9 +60,22 @@ export function createKeyring (keys: readonly string[], binding: Binding): Keyri
   }
 }
 
+/**
+ * The id of a ring key, which says nothing about it: safe to print and to publish.
+ *
+ * @param key base64url, 32 bytes
+ */
+export function kidOf (key: string): string {
+  return kidOfBytes(keyBytes(key))
+}
+
+function kidOfBytes (ringKey: Buffer): string {
+  return Buffer.from(hkdfSync('sha256', ringKey, '', 'bulla/1 kid', 6)).toString('base64url')
+}
+
 function derive (ringKey: Buffer, purpose: Purpose, binding: Binding): PurposeKey {
   const info = JSON.stringify(['bulla/1', purpose, binding.origin, binding.issuer, binding.clientId])
-  const kid = Buffer.from(hkdfSync('sha256', ringKey, '', 'bulla/1 kid', 6)).toString('base64url')
+  const kid = kidOfBytes(ringKey)
   const key = createSecretKey(Buffer.from(hkdfSync('sha256', ringKey, '', info, 32)))
   const header = { alg: 'dir', enc: 'A256GCM', kid, typ: `bulla-${purpose}+1` } as const
   const encodedHeader = Buffer.from(JSON.stringify(header)).toString('base64url')

@@ -7,9 +7,11 @@ import { TextReader, type TextWriter } from './text-parts.ts'
 /*
  * How the format evolves. The first byte is the major version, the second the minor one.
  * - What may be left unread is a minor version: new numbers, flags and strings go behind the old ones, a
- *   reader takes those that it knows and stops. Fields of the session that codec.ts does not know travel as JSON.
+ *   reader takes those that it knows and stops. Fields of the session that codec.ts does not name travel
+ *   as JSON.
  * - Everything else (another order, another dictionary) is a major version. A release first reads it, the
- *   next release writes it, so that replicas of both understand each other; an unknown one reads as "no session".
+ *   next release writes it, so that replicas of both understand each other; an unknown one reads as "no
+ *   session".
  */
 const MAJOR = 1
 const MINOR = 0

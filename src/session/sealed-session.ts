@@ -174,7 +174,7 @@ function * shedding (session: Session): Generator<{ kept: Session, shed: Session
 /** Names and sizes only: this goes to the log. */
 function describeSizes (session: Session, bytes: number, budget: number): string {
   const sealed = bytes === Infinity ? 'too much for any cookie' : `${bytes} bytes`
-  return `sealed ${sealed} of ${budget} (cookie.budget) without ID token and claims; characters: access token ` +
+  return `sealed ${sealed} of ${budget} without ID token and claims; characters: access token ` +
     `${session.accessToken.length}, refresh token ${session.refreshToken?.length ?? 0}, ID token ` +
     `${session.idToken?.length ?? 0}, claims ${JSON.stringify(session.claims).length}`
 }
