@@ -51,6 +51,8 @@ export const sessionPlugin = fp(async function sessionPlugin (app: FastifyInstan
     clock,
     ahead: config.refresh.ahead,
     log: app.log,
+    isRevoked: (session) => app.revocations.isRevoked(session),
+    discard: (session) => { app.revocations.revokeTokens(session) },
     oidc: {
       provider: app.oidc.provider,
       client: app.oidc.client,
@@ -65,8 +67,8 @@ export const sessionPlugin = fp(async function sessionPlugin (app: FastifyInstan
     logins: createLoginCookies(cookies, sealer, clock),
     renewal,
     kids: () => keyring.kids,
-    read: (request) => store.read(request.headers.cookie)
+    read: (request) => app.revocations.judge(store.read(request.headers.cookie))
   } satisfies Sessions)
   app.decorateRequest('session', null)
-}, { name: 'bulla-session', fastify: '5.x', dependencies: ['bulla-oidc'] })
+}, { name: 'bulla-session', fastify: '5.x', dependencies: ['bulla-oidc', 'bulla-revocation'] })
 

@@ -15,7 +15,7 @@ export interface CookieAttributes {
 }
 
 /** The cookies that a login, a session and its end have. */
-export type CookieKind = 'session' | 'login' | 'idle' | 'end' | 'spent' | 'refresh'
+export type CookieKind = 'session' | 'login' | 'idle' | 'end' | 'spent' | 'refresh' | 'route'
 
 /** What the names and attributes depend on. */
 export interface CookieSettings {
@@ -64,7 +64,8 @@ export function createCookies (settings: CookieSettings, serialize: Serialize): 
     idle: `${prefix}-idle`,
     end: `${prefix}-end`,
     spent: `${prefix}-spent`,
-    refresh: refreshPrefix
+    refresh: refreshPrefix,
+    route: `${prefix}-route`
   }
   const attributes = (kind: CookieKind, maxAge: number): CookieAttributes => ({
     path: kind === 'refresh' ? settings.basePath : '/',
