@@ -1,6 +1,7 @@
 // Logout asked for by the app: cookies gone, tokens revoked, the way to the provider's own logout.
 import t from 'tap'
 import type { Config } from '../../src/config/schema.ts'
+import type { Session } from '../../src/session/session.ts'
 import { startWorld, type World } from '../support/world.ts'
 import type { TestProvider } from '../support/provider.ts'
 
@@ -8,6 +9,13 @@ import type { TestProvider } from '../support/provider.ts'
 async function revoked (provider: TestProvider, count: number): Promise<URLSearchParams[]> {
   while (provider.calls.revocation < count) await provider.nextCall('revocation')
   return provider.log.filter(({ endpoint }) => endpoint === 'revocation').map(({ body }) => new URLSearchParams(body))
+}
+
+function sessionOf ({ bulla, browser }: World): Session {
+  const { cookies, store } = bulla.app.sessions
+  const session = store.open(cookies.read(browser.jar.header(bulla.url)))
+  if (session === null) throw new Error('there is no session')
+  return session
 }
 
 /** The names of the cookies of ours that a browser holds. */
@@ -117,7 +125,7 @@ t.test('REV-02/03 a revocation endpoint that hangs delays no answer, and the shu
 })
 
 t.test('RPI-07/08 without end-session and revocation endpoint the local logout works', async (t) => {
-  const configure = (configuration: { features?: object }): void => {
+  const configure = (configuration: { features?: object | undefined }): void => {
     const off = { enabled: false }
     Object.assign(configuration.features ?? {}, { rpInitiatedLogout: off, revocation: off })
   }
@@ -279,12 +287,7 @@ t.test('RPI-10 a hint that makes the URL too long is left out for fetch, and sen
   const groups = Array.from({ length: 150 }, (_, index) => `group-${index}-${'x'.repeat(20)}`)
   const { demoUsers } = await import('../support/provider.ts')
   const user = { ...demoUsers[0], groups } as typeof demoUsers[number]
-  // oidc-provider takes POST only where its own cookies are made for it.
-  const configure = (configuration: object): void => {
-    Object.assign(configuration, { enableHttpPostMethods: true })
-    Object.assign((configuration as { cookies: { long: object } }).cookies.long, { sameSite: 'none', secure: true })
-  }
-  const world = await startWorld(t, { provider: { users: [user], configure }, settings: { claims: ['name'] } })
+  const world = await startWorld(t, { provider: { users: [user] }, settings: { claims: ['name'] } })
   await world.login()
   const copy = world.browser.clone()
   const url = new URL((await world.browser.fetch('/bff/logout', { method: 'POST' })).json().logout_url)
@@ -299,17 +302,20 @@ t.test('RPI-10 a hint that makes the URL too long is left out for fetch, and sen
   t.notMatch(page.text, /<script/i)
   t.ok(page.setCookies.length > 0, 'the session is over already')
   await copy.submitForm()
-  t.equal(copy.url?.origin, world.provider.issuer)
-  await copy.submitAutoForm()
-  t.equal(copy.url?.pathname, '/', 'and back at the app')
-  t.equal(world.provider.log.filter(({ endpoint, method }) => endpoint === 'end_session' && method === 'POST').length > 0, true)
+  t.equal(copy.url?.href, `${world.provider.issuer}/logout`)
+  const call = world.provider.log.find(({ endpoint }) => endpoint === 'end_session')
+  t.equal(call?.method, 'POST')
+  const sent = new URLSearchParams(call?.body)
+  t.equal(sent.get('id_token_hint')?.split('.').length, 3)
+  t.equal(sent.get('client_id'), world.provider.clientId)
+  t.equal(sent.get('post_logout_redirect_uri'), `${world.bulla.url}/bff/logged-out`)
 })
 
 t.test('RPI-02/05 without ID token the provider is told by client_id and logout_hint who leaves', async (t) => {
   const world = await startWorld(t)
   await world.login()
   const { sessions } = world.bulla.app
-  const { idToken, ...session } = sessions.store.open(sessions.cookies.read(world.browser.jar.header(world.bulla.url))) ?? t.fail()
+  const { idToken, ...session } = sessionOf(world)
   for (const [changed, hint] of [
     [{ ...session, providerSid: 'their-sid' }, 'their-sid'],
     [{ ...session, providerSid: 'their-sid', claims: { login_hint: 'opaque' } }, 'opaque'],
