@@ -32,6 +32,10 @@ export interface RenewalOptions {
   /** Seconds before the expiry. */
   readonly ahead: number
   readonly log: FastifyBaseLogger
+  /** Whether a session has been ended before its time. */
+  readonly isRevoked: (session: Session) => boolean
+  /** Revokes the tokens of a session that nobody will get. */
+  readonly discard: (session: Session) => void
 }
 
 /** Milliseconds for which late requests with the old cookie get the very same new session. */
@@ -70,6 +74,11 @@ export function createRenewal (options: RenewalOptions): Renewal {
   async function spend (session: Session, state: SessionState): Promise<ActiveSession> {
     const outcome = await refreshSession(session, options.oidc)
     if (outcome.kind === 'renewed') {
+      // I70: the logout came while the provider was asked; what it answered must not outlive it.
+      if (options.isRevoked(session)) {
+        options.discard(outcome.session)
+        throw new BullaError('session_revoked')
+      }
       return { session: outcome.session, setCookies: await store.write(outcome.session, state.own) }
     }
     return await withoutRenewal(session, outcome)

@@ -67,6 +67,8 @@ export const sessionPlugin = fp(async function sessionPlugin (app: FastifyInstan
     clock,
     ahead: config.refresh.ahead,
     log: app.log,
+    isRevoked: (session) => app.revocations.isRevoked(session),
+    discard: (session) => { app.revocations.revokeTokens(session) },
     oidc: {
       provider: app.oidc.provider,
       client: app.oidc.client,
@@ -81,10 +83,10 @@ export const sessionPlugin = fp(async function sessionPlugin (app: FastifyInstan
     logins: createLoginCookies(cookies, sealer, clock),
     renewal,
     kids: () => keyring.current().kids,
-    read: (request) => store.read(request.headers.cookie)
+    read: (request) => app.revocations.judge(store.read(request.headers.cookie))
   } satisfies Sessions)
   app.decorateRequest('session', null)
-}, { name: 'bulla-session', fastify: '5.x', dependencies: ['bulla-oidc'] })
+}, { name: 'bulla-session', fastify: '5.x', dependencies: ['bulla-oidc', 'bulla-revocation'] })
 
 /** The first session, and the first that had to leave something out, say how full the cookies are. */
 function reportSizes (log: FastifyBaseLogger): (size: SessionSize) => void {
