@@ -68,7 +68,9 @@ t.test('what browsers drop without a word is dropped', async (t) => {
     '': 'empty'
   }
   const jar = new CookieJar()
-  for (const [line, reason] of Object.entries(lines)) t.equal(jar.setCookie(line, app), reason, line.slice(0, 60))
+  for (const [line, reason] of Object.entries(lines)) {
+    t.equal(jar.setCookie(line, app), reason, line.slice(0, 60))
+  }
   t.equal(jar.setCookie(`a=${'x'.repeat(4095)}`, app), 'stored', '4096 bytes of name and value fit')
   t.equal(jar.setCookie('__Host-Http-a=1; Secure; HttpOnly; Path=/; SameSite=Strict', app), 'stored')
 })

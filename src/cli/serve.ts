@@ -16,7 +16,8 @@ const GRACE = 10_000
  * @throws {ConfigError} if the configuration is wrong
  */
 export async function serveCommand (context: CliContext, options: CliOptions): Promise<number> {
-  const config = loadConfig({ env: context.env, ...(options.config === undefined ? {} : { file: options.config }) })
+  const file = options.config === undefined ? {} : { file: options.config }
+  const config = loadConfig({ env: context.env, ...file })
   const server = await buildServer(config)
   closeWithGrace({ delay: GRACE, logger: false }, async ({ err }) => {
     if (err !== undefined) server.app.log.fatal({ err: { message: err.message, stack: err.stack } }, 'ended by a fault')
