@@ -79,7 +79,7 @@ export async function registerBulla (
       endpoints.addHook('onRequest', async (_request, reply) => { reply.headers(ENDPOINT_HEADERS) })
       endpoints.setNotFoundHandler(async () => { throw new BullaError('not_found') })
       await endpoints.register(loginRoutes, { config, clock })
-      await endpoints.register(sessionRoutes, { config })
+      await endpoints.register(sessionRoutes, { config, clock })
       await endpoints.register(logoutRoutes, { config })
       await endpoints.register(healthRoutes)
     }, { prefix: config.base_path })

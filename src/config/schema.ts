@@ -76,6 +76,8 @@ export const configSchema = Type.Object({
     idle_timeout: duration('off', 'The time without activity after which a session ends; off: never.')
   }, { additionalProperties: false, default: {} }),
   refresh: Type.Object({
+    mode: choice(['server', 'browser'], 'server',
+      'Who refreshes: any request that finds the access token old, or only the browser client, under a lock.'),
     ahead: duration('60s', 'How long before the access token\'s expiry it is refreshed; at most a fifth of its lifetime.')
   }, { additionalProperties: false, default: {} }),
   cookie: Type.Object({
@@ -86,6 +88,7 @@ export const configSchema = Type.Object({
   csrf: Type.Object({
     header: text('The name of the CSRF header.', 'x-csrf')
   }, { additionalProperties: false, default: {} }),
+  routing_cookie: flag(false, 'Sets a random cookie at login, for load balancers that hash on a cookie.'),
   trusted_proxies: list([], 'Addresses or CIDR ranges whose X-Forwarded-* headers are believed.'),
   upstream_ca: Type.Optional(text('A file with further CA certificates for upstreams.')),
   issuer_ca: Type.Optional(text('A file with further CA certificates for the authorization server.')),

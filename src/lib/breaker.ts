@@ -1,4 +1,4 @@
-// Spares a service that fails: after a few failures in a row only a trickle of calls may try it, until one succeeds.
+// Spares a failing service: after failures in a row only a trickle of calls may try it, until one succeeds.
 
 /** When it trips and how it trickles; all times in milliseconds. */
 export interface BreakerOptions {

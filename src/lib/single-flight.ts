@@ -7,7 +7,7 @@ export interface SingleFlightOptions<T> {
   readonly rememberFor?: number | ((result: T) => number)
   /** The most results that are remembered; the least recently used go first. Default 10,000. */
   readonly max?: number
-  /** The weight of a result, and the most that all remembered ones weigh together. Default: not weighed. */
+  /** The weight of a result (at least 1), and the most that all remembered ones weigh. Default: not weighed. */
   readonly weight?: { readonly of: (result: T) => number, readonly max: number }
 }
 
@@ -21,8 +21,8 @@ export interface SingleFlight<T extends object> {
 }
 
 /**
- * Creates a single flight. Nobody who waits can cancel it. What it throws is shared with those who wait and never
- * remembered.
+ * Creates a single flight. Nobody who waits can cancel it. What it throws is shared with those who wait, and
+ * never remembered.
  *
  * @param options how long results are kept and how many
  */
@@ -33,7 +33,7 @@ export function createSingleFlight<T extends object> (options: SingleFlightOptio
   const results = new LRUCache<string, T>({
     max,
     ttl: 1,
-    ...(weight === undefined ? {} : { maxSize: weight.max, sizeCalculation: (result) => Math.max(1, weight.of(result)) })
+    ...(weight === undefined ? {} : { maxSize: weight.max, sizeCalculation: weight.of })
   })
 
   function start (key: string, work: () => Promise<T>): Promise<T> {

@@ -1,9 +1,10 @@
-// Gives the app its sessions: `app.sessions` opens and writes them, `request.session` holds the one of a request.
+// Gives the app its sessions: `app.sessions` opens and writes them, `request.session` holds a request's own.
 import cookie from '@fastify/cookie'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import type { Config } from '../config/schema.ts'
 import type { Clock } from '../lib/clock.ts'
+import { withCompanions, type Activity } from '../session/companions.ts'
 import { createCookies, type Cookies } from '../session/cookies.ts'
 import { createKeyring } from '../session/keyring.ts'
 import { createLoginCookies, type LoginCookies } from '../session/login-cookies.ts'
@@ -11,6 +12,7 @@ import { createSealer } from '../session/seal.ts'
 import type { Session } from '../session/session.ts'
 import { createSessionStore, type SessionState, type SessionStore } from '../session/store.ts'
 import { createRenewal, type Renewal } from './renewal.ts'
+import { createSpender } from './spender.ts'
 
 /** What the plugin is handed. */
 export interface SessionPluginOptions { readonly config: Config, readonly clock: Clock }
@@ -21,6 +23,7 @@ export interface Sessions {
   readonly store: SessionStore
   readonly logins: LoginCookies
   readonly renewal: Renewal
+  readonly activity: Activity
   /** The fingerprints of the key ring, the sealing key first. */
   kids (): readonly string[]
   /** What a request's cookies amount to. */
@@ -45,11 +48,14 @@ export const sessionPlugin = fp(async function sessionPlugin (app: FastifyInstan
     origin: config.public_url, issuer: config.issuer, clientId: config.client_id
   })
   const sealer = createSealer(() => keyring)
-  const store = createSessionStore({ cookies, sealer, clock, budget: config.cookie.budget })
-  const renewal = createRenewal({
+  const { mode, ahead } = config.refresh
+  const layout = mode === 'browser' ? 'split' : 'whole'
+  const { store, activity } = withCompanions(
+    createSessionStore({ cookies, sealer, clock, budget: config.cookie.budget, layout }),
+    { cookies, sealer, clock, idleTimeout: config.session.idle_timeout, routing: config.routing_cookie })
+  const spender = createSpender({
+    cookies,
     store,
-    clock,
-    ahead: config.refresh.ahead,
     log: app.log,
     oidc: {
       provider: app.oidc.provider,
@@ -59,9 +65,11 @@ export const sessionPlugin = fp(async function sessionPlugin (app: FastifyInstan
       claims: config.claims
     }
   })
+  const renewal = createRenewal({ cookies, store, activity, spender, clock, mode, ahead })
   app.decorate('sessions', {
     cookies,
     store,
+    activity,
     logins: createLoginCookies(cookies, sealer, clock),
     renewal,
     kids: () => keyring.kids,
@@ -69,4 +77,3 @@ export const sessionPlugin = fp(async function sessionPlugin (app: FastifyInstan
   } satisfies Sessions)
   app.decorateRequest('session', null)
 }, { name: 'bulla-session', fastify: '5.x', dependencies: ['bulla-oidc'] })
-

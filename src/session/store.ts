@@ -6,7 +6,7 @@ import { chunkCapacity, clearSurplus, MAX_CHUNKS, presentChunks, splitChunks } f
 import { decodeSession, encodeSession } from './codec.ts'
 import type { Cookies, OwnCookies } from './cookies.ts'
 import type { Sealer } from './seal.ts'
-import { isExpired, type Session } from './session.ts'
+import { isExpired, sessionEnd, type Session } from './session.ts'
 
 /** What a request's cookies amount to. */
 export interface SessionState {
@@ -15,6 +15,10 @@ export interface SessionState {
   readonly error: ErrorCode | null
   /** Whether the session's refresh token is known to be dead. */
   readonly isSpent: boolean
+  /** The highest generation of this session whose refresh token is known to be dead; none: `undefined`. */
+  readonly spentGeneration?: number
+  /** The last activity in Unix seconds; only if there is an idle timeout. */
+  readonly lastActiveAt?: number
   readonly own: OwnCookies
 }
 
@@ -36,6 +40,8 @@ export interface SessionStoreOptions {
   readonly clock: Clock
   /** The most bytes of all chunks together, names included. */
   readonly budget: number
+  /** `split`: the refresh token has a cookie of its own, limited to the base path. Default `whole`. */
+  readonly layout?: 'whole' | 'split'
 }
 
 /**
@@ -44,19 +50,32 @@ export interface SessionStoreOptions {
  * @param options what it needs
  */
 export function createSessionStore (options: SessionStoreOptions): SessionStore {
-  const { cookies, sealer, clock, budget } = options
+  const { cookies, sealer, clock, budget, layout = 'whole' } = options
   const capacity = chunkCapacity(cookies.name('session', 0))
 
   function read (cookieHeader: string | undefined): SessionState {
     const own = cookies.read(cookieHeader)
-    const session = openChunks(presentChunks(cookies, 'session', own))
+    const session = withRefreshPart(openChunks(presentChunks(cookies, 'session', own)), own)
     if (session === null) return { session: null, error: 'login_required', isSpent: false, own }
     const now = unixSeconds(clock)
     if (isExpired(session, now)) return { session: null, error: 'session_expired', isSpent: false, own }
-    if (openNote('end', own)?.sid === session.sid) return { session: null, error: 'login_required', isSpent: false, own }
+    if (openNote('end', own)?.sid === session.sid) {
+      return { session: null, error: 'login_required', isSpent: false, own }
+    }
     const spent = openNote('spent', own)
-    const isSpent = spent !== null && spent.sid === session.sid && spent.generation >= session.generation
-    return { session, error: null, isSpent, own }
+    if (spent?.sid !== session.sid) return { session, error: null, isSpent: false, own }
+    const { generation } = spent
+    return { session, error: null, isSpent: generation >= session.generation, spentGeneration: generation, own }
+  }
+
+  /** The split layout: a refresh token counts only beside the very session that it was sealed with. */
+  function withRefreshPart (session: Session | null, own: OwnCookies): Session | null {
+    if (session === null || layout === 'whole') return session
+    const bytes = sealer.open('refresh', presentChunks(cookies, 'refresh', own).join(''))
+    if (bytes === null) return session
+    const part = JSON.parse(bytes.toString()) as Note & { refreshToken: string }
+    if (part.sid !== session.sid || part.generation !== session.generation) return session
+    return { ...session, refreshToken: part.refreshToken }
   }
 
   /** Surplus chunks of an older, longer session may follow: fewer and fewer are tried, at most eight times. */
@@ -69,11 +88,18 @@ export function createSessionStore (options: SessionStoreOptions): SessionStore 
   }
 
   async function write (session: Session, own: OwnCookies | null): Promise<string[]> {
-    const chunks = await sealChunks(session)
-    const maxAge = Math.max(0, session.expiresAt - unixSeconds(clock))
+    const { refreshToken, ...withoutRefreshToken } = session
+    const isSplit = layout === 'split' && refreshToken !== undefined
+    const chunks = await sealChunks(isSplit ? withoutRefreshToken : session)
+    const maxAge = Math.max(0, sessionEnd(session) - unixSeconds(clock))
+    const { sid, generation } = session
+    const part = Buffer.from(JSON.stringify({ sid, generation, refreshToken }))
+    const parts = isSplit ? splitChunks(await sealer.seal('refresh', part), capacity) : []
     return [
       ...chunks.map((chunk, index) => cookies.set('session', index, chunk, maxAge)),
-      ...clearSurplus(cookies, 'session', own, chunks.length)
+      ...parts.map((chunk, index) => cookies.set('refresh', index, chunk, maxAge)),
+      ...clearSurplus(cookies, 'session', own, chunks.length),
+      ...(layout === 'split' ? clearSurplus(cookies, 'refresh', own, parts.length) : [])
     ]
   }
 
@@ -82,7 +108,8 @@ export function createSessionStore (options: SessionStoreOptions): SessionStore 
       const payload = encodeSession(candidate)
       let chunks: string[] = []
       for (let count = 1; count <= MAX_CHUNKS; count++) {
-        chunks = splitChunks(await sealer.seal('session', Buffer.concat([Buffer.of(count), payload])), capacity)
+        const counted = Buffer.concat([Buffer.of(count), payload])
+        chunks = splitChunks(await sealer.seal('session', counted), capacity)
         if (chunks.length === count) break
       }
       const size = chunks.reduce((sum, chunk, index) => sum + cookies.name('session', index).length + chunk.length, 0)
@@ -113,6 +140,7 @@ export function createSessionStore (options: SessionStoreOptions): SessionStore 
     end: async (session, own) => [
       ...(session === null ? [] : [await note('end', session)]),
       ...clearSurplus(cookies, 'session', own, 0),
+      ...(layout === 'split' ? clearSurplus(cookies, 'refresh', own, 0) : []),
       ...(own.values.has(cookies.name('spent')) ? [cookies.clear('spent')] : [])
     ]
   }
