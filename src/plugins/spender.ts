@@ -85,7 +85,7 @@ export function createSpender (options: SpenderOptions): Spender {
     const outcome = await refreshSession(session, oidc, pass.isProbe ? PROBE_LIMIT : undefined)
     pass.done(!('isEveryones' in outcome && outcome.isEveryones))
     tell(outcome)
-    if (outcome.kind === 'mismatch') void revoke(outcome.session, session)
+    if (outcome.kind === 'mismatch') revoke(outcome.session, session).catch(() => {})
     return outcome.kind === 'renewed' ? await seal(outcome.session) : outcome
   }
 
