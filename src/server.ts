@@ -9,6 +9,7 @@ import { oidcPlugin } from './plugins/oidc.ts'
 import { sessionPlugin } from './plugins/session.ts'
 import { adminRoutes } from './routes/admin.ts'
 import { apiRoutes } from './routes/api.ts'
+import { clientRoutes } from './routes/client.ts'
 import { healthRoutes } from './routes/health.ts'
 import { loginRoutes } from './routes/login.ts'
 import { logoutRoutes } from './routes/logout.ts'
@@ -82,6 +83,7 @@ export async function registerBulla (
       await endpoints.register(sessionRoutes, { config, clock })
       await endpoints.register(logoutRoutes, { config })
       await endpoints.register(healthRoutes)
+      await endpoints.register(clientRoutes)
     }, { prefix: config.base_path })
     await scope.register(apiRoutes, { config })
     if (config.spa === undefined) scope.setNotFoundHandler(async () => { throw new BullaError('not_found') })
