@@ -58,7 +58,9 @@ export function createClient (options: ClientOptions = {}): Client {
   let timer: ReturnType<typeof setTimeout> | undefined
   let renewal: Promise<void> | undefined
 
-  const endpoint = (path: string, method = 'GET'): Promise<Response> => send(new Request(home.href + path, { method }))
+  // A refresh that has left goes on when the page is closed: its answer must not be lost.
+  const endpoint = (path: string, method = 'GET'): Promise<Response> =>
+    send(new Request(home.href + path, { method, keepalive: method === 'POST' }))
 
   function send (request: Request): Promise<Response> {
     request.headers.set(csrfHeader, '1')
