@@ -2,6 +2,7 @@
 import { accessSync, constants, existsSync } from 'node:fs'
 import { BlockList, isIP } from 'node:net'
 import { isLoopback } from '../lib/loopback.ts'
+import { parsePeer } from '../lib/peer.ts'
 import { ringFaults } from '../lib/ring-key.ts'
 import type { RouteConfig, Settings } from './schema.ts'
 
@@ -20,6 +21,7 @@ export function checkSettings (settings: Settings, problems: string[]): void {
   checkRoutes(settings, problems)
   checkCookies(settings, problems)
   checkTrustedProxies(settings, problems)
+  checkLogout(settings, problems)
   checkFiles(settings, problems)
 }
 
@@ -144,6 +146,18 @@ function isAddressRange (entry: string): boolean {
     return bits === undefined || /^\d+$/.test(bits)
   } catch {
     return false
+  }
+}
+
+function checkLogout (settings: Settings, problems: string[]): void {
+  for (const entry of arrayOf(settings.clear_site_data)) {
+    if (!['cache', 'storage', 'off'].includes(entry)) {
+      // RPI-11: "cookies" ends the sessions of every app of the domain, and that at the authorization server.
+      problems.push(`clear_site_data names ${entry}: only cache, storage or off can be used.`)
+    }
+  }
+  for (const entry of arrayOf(settings.peers)) {
+    if (parsePeer(entry) === null) problems.push(`peers: ${entry} must be dns:host:port or an origin such as https://bulla-1.internal.`)
   }
 }
 

@@ -125,3 +125,27 @@ export function clearSurplus (
   }
   return cleared
 }
+
+/**
+ * `Set-Cookie` values that delete every cookie of ours but the tombstone. If one chunk was seen, all possible
+ * ones go: an answer that is still under way may have added some.
+ *
+ * @param cookies writes them
+ * @param own what the request brought
+ */
+export function clearAll (cookies: Cookies, own: OwnCookies): string[] {
+  const names = [...own.values.keys()]
+  const partsOf = (kind: CookieKind): string[] => {
+    const stem = cookies.name(kind, '')
+    return names.filter((name) => name.startsWith(stem)).map((name) => name.slice(stem.length))
+  }
+  const chunked = CHUNKED.filter((kind) => partsOf(kind).length > 0)
+  return [
+    ...chunked.flatMap((kind) => clearSurplus(cookies, kind, null, 0)),
+    ...partsOf('login').map((id) => cookies.clear('login', id)),
+    ...SINGLE.filter((kind) => own.values.has(cookies.name(kind))).map((kind) => cookies.clear(kind))
+  ]
+}
+
+const CHUNKED: readonly ChunkedKind[] = ['session', 'refresh']
+const SINGLE: readonly CookieKind[] = ['idle', 'spent', 'route']

@@ -15,7 +15,12 @@ export interface CookieAttributes {
 }
 
 /** The cookies that a login, a session and its end have. */
-export type CookieKind = 'session' | 'login' | 'idle' | 'end' | 'spent' | 'refresh'
+export type CookieKind = 'session' | 'login' | 'idle' | 'end' | 'spent' | 'refresh' | 'route'
+
+/** What does not follow the setting: a login comes back from another site, a refresh never does. */
+const SAME_SITE: Readonly<Partial<Record<CookieKind, CookieAttributes['sameSite']>>> = {
+  login: 'lax', refresh: 'strict'
+}
 
 /** What the names and attributes depend on. */
 export interface CookieSettings {
@@ -64,19 +69,22 @@ export function createCookies (settings: CookieSettings, serialize: Serialize): 
     idle: `${prefix}-idle`,
     end: `${prefix}-end`,
     spent: `${prefix}-spent`,
-    refresh: refreshPrefix
+    refresh: refreshPrefix,
+    route: `${prefix}-route`
   }
   const attributes = (kind: CookieKind, maxAge: number): CookieAttributes => ({
     path: kind === 'refresh' ? settings.basePath : '/',
     httpOnly: true,
     secure,
-    sameSite: kind === 'login' ? 'lax' : settings.sameSite,
+    sameSite: SAME_SITE[kind] ?? settings.sameSite,
     maxAge
   })
   const name = (kind: CookieKind, part?: number | string): string =>
     part === undefined ? stems[kind] : `${stems[kind]}.${part}`
   const known = knownNames(Object.keys(stems) as CookieKind[], name)
-  const isOwn = (cookie: string): boolean => known.has(cookie) || cookie.startsWith(`${stems.login}.`)
+  const loginStem = `${stems.login}.`
+  const isOwn = (cookie: string): boolean =>
+    known.has(cookie) || (cookie.startsWith(loginStem) && LOGIN_ID.test(cookie.slice(loginStem.length)))
   return {
     name,
     set: (kind, part, value, maxAge) => serialize(name(kind, part), value, attributes(kind, maxAge)),
@@ -84,6 +92,9 @@ export function createCookies (settings: CookieSettings, serialize: Serialize): 
     read: (header) => header === undefined ? NO_COOKIES : readOwn(header, isOwn)
   }
 }
+
+/** What a login's id can be: never more than a cookie's name may hold. */
+const LOGIN_ID = /^[A-Za-z0-9_-]{1,32}$/
 
 /** The most cookies of ours that are looked at: far more than there can be. */
 const MAX_OWN = 64
