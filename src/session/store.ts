@@ -81,7 +81,7 @@ export function createSessionStore (options: SessionStoreOptions): SessionStore 
     markSpent: notes.markSpent,
     end: async (session, own, logins = []) => {
       const tombstone = await notes.bury([...(session === null ? [] : [session]), ...logins], own)
-      return [...(tombstone === null ? [] : [tombstone]), ...clearAll(cookies, own)]
+      return [...(tombstone === null ? [] : [tombstone]), ...clearAll(cookies, own), ...sealed.clearHidden(own)]
     }
   }
 }
