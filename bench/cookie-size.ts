@@ -1,4 +1,4 @@
-// How many bytes of cookies a session takes: Bulla beside what else seals tokens into cookies, on five token sets.
+// How many bytes of cookies a session takes: Bulla beside what else seals tokens, on five token sets.
 import { createRequire } from 'node:module'
 import { randomBytes } from 'node:crypto'
 import { deflateRawSync } from 'node:zlib'
@@ -23,8 +23,15 @@ const { encryptSync } = createRequire(import.meta.url)('express-openid-connect/l
 const cookieBytes = (value: string): number => value.length + NAME * Math.ceil(value.length / CHUNK)
 
 /** What each of the others keeps of a login: the same tokens and claims. */
-const asJson = ({ accessToken, refreshToken, idToken, scope, claims, subject }: TokenSet): string => JSON.stringify({
-  access_token: accessToken, refresh_token: refreshToken, id_token: idToken, token_type: 'Bearer', expires_at: NOW + 300, scope, sub: subject, claims
+const asJson = (set: TokenSet): string => JSON.stringify({
+  access_token: set.accessToken,
+  refresh_token: set.refreshToken,
+  id_token: set.idToken,
+  token_type: 'Bearer',
+  expires_at: NOW + 300,
+  scope: set.scope,
+  sub: set.subject,
+  claims: set.claims
 })
 
 const jwe = async (bytes: Uint8Array): Promise<string> =>

@@ -1,4 +1,4 @@
-// How long opening a session takes, cold and seen before, beside jose and iron-session; and what sealing costs.
+// How long opening a session takes, cold and seen before, beside jose and iron-session; what sealing costs.
 import { performance } from 'node:perf_hooks'
 import { randomBytes } from 'node:crypto'
 import { sealData, unsealData } from 'iron-session'
@@ -34,8 +34,12 @@ const decoder = new TextDecoder()
 const ring = warm.ring.sealing('session')
 
 type Work = () => unknown
-const WORK: Readonly<Record<string, { readonly what: string, readonly run: Work, readonly divide?: number }>> = {
-  cold: { what: 'Bulla: whole Cookie header to session, cold', run: () => cold.store.read(coldBytes.toString('latin1')) },
+interface Entry { readonly what: string, readonly run: Work, readonly divide?: number }
+const WORK: Readonly<Record<string, Entry>> = {
+  cold: {
+    what: 'Bulla: whole Cookie header to session, cold',
+    run: () => cold.store.read(coldBytes.toString('latin1'))
+  },
   seen: { what: 'Bulla: the same, seen before', run: () => warm.store.read(asReceived()) },
   jose: {
     what: 'jose compactDecrypt with a CryptoKey, JSON',

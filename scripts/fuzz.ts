@@ -31,15 +31,18 @@ const sessions = [
 ]
 const headers = await Promise.all(sessions.map(async (session) => await headerOf(kit, session, '/bff')))
 const marks = await Promise.all(sessions.map(async (session) => (await kit.store.markSpent(session)).split(';', 1)[0] ?? ''))
-const known = new Set(sessions.flatMap(({ refreshToken, ...session }) =>
-  [JSON.stringify(sorted(session)), ...(refreshToken === undefined ? [] : [JSON.stringify(sorted({ ...session, refreshToken }))])]))
+const known = new Set(sessions.flatMap((session) => {
+  const { refreshToken, ...withoutRefreshToken } = session
+  return [JSON.stringify(sorted(session)), JSON.stringify(sorted(withoutRefreshToken))]
+}))
 
 function sorted (session: Session): object {
   return Object.fromEntries(Object.entries(session).sort(([a], [b]) => a < b ? -1 : 1))
 }
 
 const CHARACTERS = 'ABCxyz019-_.=;, "%\\\u0000\u00ff\u20ac'
-const NAMES = ['__Host-Http-bulla.0', '__Host-Http-bulla.1', '__Host-Http-bulla.7', '__Host-Http-bulla.08', '__Secure-bulla-refresh.0',
+const NAMES = ['__Host-Http-bulla.0', '__Host-Http-bulla.1', '__Host-Http-bulla.7', '__Host-Http-bulla.08',
+  '__Secure-bulla-refresh.0',
   '__Host-Http-bulla-end', '__Host-Http-bulla-spent', '__Host-Http-bulla', '__host-http-bulla.0', '__proto__', 'a']
 const header = Buffer.from('{"alg":"none","enc":"A256GCM","typ":"bulla-session+1"}').toString('base64url')
 
@@ -53,7 +56,7 @@ const MUTATIONS: ReadonlyArray<(text: string) => string> = [
   (text) => { const i = at(text); return text.slice(0, i) + text.slice(i + random(40)) },
   (text) => text.slice(0, at(text)),
   (text) => text.slice(at(text)),
-  (text) => { const i = at(text); return text.slice(0, i) + noise(random(200), String(random(9))) + text.slice(i) },
+  (text) => text.replace(pick(['.', '=', 'A', 'b']), noise(random(200), String(random(9)))),
   (text) => `${text}; ${pick(headers)}`,
   (text) => `${text}; ${pick(NAMES)}=${value(pick(pick(headers).split('; ')))}`,
   (text) => text.replaceAll(pick(['.', '=', ';', '_', 'A', 'e']), pick(['.', '', '..', 'B', 'é'])),

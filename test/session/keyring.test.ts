@@ -1,4 +1,4 @@
-// The key ring: what it derives, how it rolls over replicas without logging anyone out, and how its file is watched.
+// The key ring: what it derives, how it rolls over replicas, and how its file is watched.
 import { mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
@@ -144,7 +144,11 @@ t.test('the file is looked at by itself, and no more once closed', async (t) => 
   t.teardown(() => { clearInterval(alive) })
   const changed = await new Promise<KeyringSource>((resolve) => {
     const source = createKeyringSource({
-      keys: [a], file, binding: BINDING, interval: 5, log: { info: () => { resolve(source) }, error: () => {} }
+      keys: [a],
+      file,
+      binding: BINDING,
+      interval: 5,
+      log: { info: () => { resolve(source) }, error: () => {} }
     })
   })
   changed.close()

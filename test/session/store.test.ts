@@ -1,4 +1,4 @@
-// Sessions in a browser's cookies: chunked, spliced, doubled, grown, shrunk, planted, too large, and their lifetime.
+// Sessions in a browser's cookies: chunked, spliced, doubled, grown, shrunk, planted, too large, too old.
 import fc from 'fast-check'
 import t from 'tap'
 import { keycloak } from '../../bench/token-sets.ts'
@@ -15,7 +15,8 @@ const count = (header: string): number => names(header).length
 t.test('the Keycloak set takes one chunk of at most 1,900 bytes', async (t) => {
   const kit = sealingKit({ budget: 7000 })
   const { name, ...tokens } = keycloak()
-  t.strictSame([tokens.accessToken, tokens.refreshToken, tokens.idToken].map((token) => token.length), [1476, 887, 1127])
+  const lengths = [tokens.accessToken, tokens.refreshToken, tokens.idToken].map((token) => token.length)
+  t.strictSame(lengths, [1476, 887, 1127])
   const header = await headerOf(kit, sampleSession(tokens))
   t.equal(count(header), 1)
   t.ok(header.length <= 1900, `${header.length} bytes`)
@@ -132,7 +133,8 @@ t.test('S15 S38 odd Cookie headers are read without a fault', async (t) => {
 
 t.test('SEA-05 S23 S24 the sealed end counts, whatever the browser keeps, also for what was opened before', async (t) => {
   const kit = sealingKit()
-  const header = await headerOf(kit, withToken(100, { expiresAt: NOW + 200, accessTokenExpiresAt: NOW + 900 }))
+  const session = withToken(100, { expiresAt: NOW + 200, accessTokenExpiresAt: NOW + 900 })
+  const header = await headerOf(kit, session)
   t.not(kit.store.read(header).session, null)
   kit.time = NOW + 199
   t.not(kit.store.read(header).session, null)
@@ -174,7 +176,8 @@ t.test('over the budget the ID token goes first, then the claims, then the login
   const claims = { groups: noise(1500, 'groups') }
   const parts = (access: number, id: number): Session =>
     withToken(access, { idToken: noise(id, 'id'), claims, refreshToken: noise(400, 'refresh') })
-  const kept = async (session: Session): Promise<Session | null> => kit.store.read(await headerOf(kit, session)).session
+  const kept = async (session: Session): Promise<Session | null> =>
+    kit.store.read(await headerOf(kit, session)).session
   t.strictSame(await kept(parts(500, 500)), parts(500, 500))
   const { idToken, ...withoutIdToken } = parts(500, 3000)
   t.strictSame(await kept(parts(500, 3000)), withoutIdToken)

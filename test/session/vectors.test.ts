@@ -13,7 +13,11 @@ interface Vectors {
   readonly client_id: string
   readonly keys: ReadonlyArray<{ key: string, kid: string, derived: Record<string, string> }>
   readonly cases: ReadonlyArray<{
-    what: string, now: number, cookies: Record<string, string>, plaintext: Record<string, string>, session: object
+    what: string
+    now: number
+    cookies: Record<string, string>
+    plaintext: Record<string, string>
+    session: object
   }>
 }
 
