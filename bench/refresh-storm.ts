@@ -1,5 +1,6 @@
 // Storms over every combination of provider policy, balancer and mode; prints the table of docs/refresh.md.
 import { parseArgs } from 'node:util'
+import { outage } from '../test/support/storm/outage.ts'
 import { storm, type StormOptions } from '../test/support/storm/storm.ts'
 import type { Policy } from '../test/support/storm/provider.ts'
 
@@ -57,4 +58,10 @@ for (const [name, policy] of Object.entries(POLICIES)) {
     }
   }
 }
+const site: StormOptions = { ...usual, policy: 'strict', replicas: 3, balancer: 'hash', mode: 'server' }
+const seconds = values.smoke ? 5 : 60
+const { requests, kinds, tokenCalls, lost, recovery, deadTokens } = await outage(site, seconds * 1000)
+if (lost > 0 || recovery > 5000 || deadTokens > 0) isFailed = true
+console.log(`\nOutage of ${seconds} s: ${requests} requests, answered ${kinds.join(', ')}; ${tokenCalls} calls of the ` +
+  `token endpoint; ${lost} sessions lost; the last one worked again ${recovery} ms after the return`)
 process.exitCode = isFailed ? 1 : 0

@@ -12,7 +12,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 export type Policy = 'none' | 'strict' | { readonly reuseWindow: number }
 
 /** How the endpoint misbehaves while this is set. */
-export type Outage = 'none' | 'error' | 'hang' | 'reset' | 'html'
+export type Outage = 'none' | 'error' | 'hang' | 'reset' | 'html' | 'refused'
 
 interface Refresh { readonly family: string, spentAt: number | null }
 
@@ -83,6 +83,7 @@ export async function startStormProvider (options: StormProviderOptions): Promis
     if (provider.outage === 'hang') return
     if (provider.outage === 'reset') return void response.destroy()
     if (provider.outage === 'html') return void response.writeHead(200, { 'content-type': 'text/html' }).end('<html>')
+    if (provider.outage === 'refused') return send(response, 401, { error: 'invalid_client' })
     if (provider.outage === 'error') return send(response, 503, { error: 'server_error' })
     await sleep(random() * delay)
     const tokens = spend(new URLSearchParams(body).get('refresh_token') ?? '')
