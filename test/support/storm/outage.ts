@@ -12,7 +12,6 @@ export interface OutageResult {
   readonly lost: number
   /** Milliseconds from the return of the endpoint until the last session worked again. */
   readonly recovery: number
-  readonly deadTokens: number
 }
 
 const OUTAGES: readonly Outage[] = ['error', 'reset', 'html', 'refused', 'hang']
@@ -49,8 +48,7 @@ export async function outage (options: StormOptions, lasting: number): Promise<O
       kinds: [...kinds].sort(),
       tokenCalls: site.provider.calls,
       lost: after.filter((kind) => kind !== '200').length,
-      recovery: Date.now() - mended,
-      deadTokens: site.deadTokens()
+      recovery: Date.now() - mended
     }
   } finally {
     clearInterval(change)

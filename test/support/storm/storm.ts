@@ -39,8 +39,10 @@ export interface StormResult {
   readonly lost: number
   readonly stale: number
   readonly unavailable: number
-  /** Answers that are none of the contract's, and calls that reached the API with a dead token. */
+  /** Answers that are none of the contract's, and connections that were cut. */
   readonly wrong: number
+  /** Calls whose token had been dead for a second when they reached the API: a machine that does not keep up. */
+  readonly late: number
   readonly tokenCalls: number
   /** The most calls with which one replica presented one refresh token of one generation. */
   readonly callsPerReplicaAndGeneration: number
@@ -147,8 +149,9 @@ export async function storm (options: StormOptions): Promise<StormResult> {
     lost: isLost,
     stale: stale ?? 0,
     unavailable: unavailable ?? 0,
-    wrong: site.deadTokens() + seen.filter((each) => each === 'cut').length +
+    wrong: seen.filter((each) => each === 'cut').length +
       answered.length - fine - (stale ?? 0) - (expired ?? 0) - (unavailable ?? 0),
+    late: site.deadTokens(),
     tokenCalls: site.provider.calls,
     callsPerReplicaAndGeneration: site.callsPerReplicaAndGeneration()
   }
