@@ -71,6 +71,11 @@ export const configSchema = Type.Object({
   base_path: text('The path under which the endpoints of Bulla stand.', '/bff'),
   default_return_to: text('Where a login ends that named no acceptable return_to: a local path.', '/'),
   post_logout_page: text('Where a logout ends: a local path.', '/'),
+  backchannel_logout: flag(true,
+    'Offers /bff/backchannel-logout. Turn it off where several replicas run without peers or a list of their own.'),
+  peers: list([],
+    'Who is told of a back-channel logout: dns:host:port, a name whose every address is a replica, or origins.'),
+  clear_site_data: list(['cache', 'storage'], 'What Clear-Site-Data names at logout: cache, storage; or off.'),
   session: Type.Object({
     max_age: duration('12h', 'The absolute lifetime of a session.'),
     idle_timeout: duration('off', 'The time without activity after which a session ends; off: never.')

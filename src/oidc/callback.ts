@@ -1,12 +1,11 @@
 // The answer of the authorization server: checked, its code exchanged, the ID token verified, a session made.
-import { randomBytes } from 'node:crypto'
 import * as oauth from 'oauth4webapi'
 import { unixSeconds, type Clock } from '../lib/clock.ts'
 import { BullaError } from '../lib/errors.ts'
 import type { Session } from '../session/session.ts'
 import type { OidcClient } from './client-auth.ts'
 import { verifyIdToken, type IdTokenClaims } from './id-token.ts'
-import type { LoginState } from './login-state.ts'
+import { sessionIdOf, type LoginState } from './login-state.ts'
 import type { Provider } from './provider.ts'
 import { authorizationEnd, refreshTokenEnd } from './refresh-expiry.ts'
 
@@ -44,7 +43,7 @@ export async function finishLogin (params: URLSearchParams, login: LoginState, o
     expectedNonce: login.nonce, requireIdToken: true
   }))
   const claims = await verified(tokens, options)
-  return createSession(tokens, claims, options)
+  return createSession(tokens, claims, login, options)
 }
 
 function validateAnswer (
@@ -101,10 +100,12 @@ async function verified (tokens: oauth.TokenEndpointResponse, options: CallbackO
   }
 }
 
-function createSession (tokens: oauth.TokenEndpointResponse, claims: IdTokenClaims, options: CallbackOptions): Session {
+function createSession (
+  tokens: oauth.TokenEndpointResponse, claims: IdTokenClaims, login: LoginState, options: CallbackOptions
+): Session {
   const now = unixSeconds(options.clock)
   return {
-    sid: randomBytes(16).toString('base64url'),
+    sid: sessionIdOf(login),
     generation: 0,
     subject: claims.sub,
     ...tokenFields(tokens, now),

@@ -102,6 +102,7 @@ export function createRenewal (options: RenewalOptions): Renewal {
     session: Session, state: SessionState, failure: Failure
   ): Promise<ActiveSession> {
     if (failure.kind === 'mismatch') throw await ended(failure.session)
+    if (failure.kind === 'revoked') throw told(failure, NONE)
     const isLost = failure.kind === 'invalid_grant' || failure.kind === 'unsealable'
     const mark = isLost ? [await store.markSpent(session)] : NONE
     if (hasLiveAccessToken(session, unixSeconds(clock))) return await served(session, state, mark)
@@ -131,6 +132,7 @@ export function createRenewal (options: RenewalOptions): Renewal {
   function told (failure: Exclude<Failure, { kind: 'mismatch' }>, setCookies: readonly string[]): BullaError {
     switch (failure.kind) {
       case 'invalid_grant': return new BullaError('session_expired', { setCookies })
+      case 'revoked': return new BullaError('session_revoked')
       case 'unsealable': return failure.error.withCookies(setCookies)
       case 'misconfigured': return new BullaError('idp_misconfigured', { cause: failure.cause })
       case 'transient':

@@ -7,7 +7,6 @@ import { createBreaker, type Pass } from '../lib/breaker.ts'
 import { BullaError } from '../lib/errors.ts'
 import { describeError } from '../lib/redact.ts'
 import { createSingleFlight } from '../lib/single-flight.ts'
-import { revokeTokens } from '../oidc/logout.ts'
 import { refreshSession, type RefreshOptions, type RefreshOutcome } from '../oidc/refresh.ts'
 import type { Cookies } from '../session/cookies.ts'
 import { hasLiveAccessToken, type Session } from '../session/session.ts'
@@ -18,6 +17,8 @@ export type Spent =
   | { readonly kind: 'renewed', readonly session: Session }
   /** The new tokens do not fit into cookies. */
   | { readonly kind: 'unsealable', readonly error: BullaError }
+  /** The session was ended while the provider was asked. */
+  | { readonly kind: 'revoked' }
   | Exclude<RefreshOutcome, { kind: 'renewed' }>
 
 /** Spends refresh tokens. */
@@ -36,6 +37,10 @@ export interface SpenderOptions {
   readonly store: SessionStore
   readonly oidc: RefreshOptions
   readonly log: FastifyBaseLogger
+  /** Whether a session has been ended before its time. */
+  readonly isRevoked: (session: Session) => boolean
+  /** Revokes, in the background, tokens that nobody will get. */
+  readonly revokeTokens: (session: Session) => void
 }
 
 /** Milliseconds for which late requests with the old cookie get the very same new session. */
@@ -74,7 +79,7 @@ const SAID: Readonly<Record<Exclude<RefreshOutcome['kind'], 'renewed'>, string>>
  * @param options what it needs
  */
 export function createSpender (options: SpenderOptions): Spender {
-  const { cookies, store, oidc, log } = options
+  const { cookies, store, oidc, log, isRevoked, revokeTokens } = options
   const flights = createSingleFlight<Spent>({ rememberFor: memoryOf, weight: { of: weightOf, max: MEMORY } })
   const breaker = createBreaker(TRICKLE)
   const sealed = new WeakMap<Session, readonly string[]>()
@@ -85,8 +90,16 @@ export function createSpender (options: SpenderOptions): Spender {
     const outcome = await refreshSession(session, oidc, pass.isProbe ? PROBE_LIMIT : undefined)
     pass.done(!('isEveryones' in outcome && outcome.isEveryones))
     tell(outcome)
-    if (outcome.kind === 'mismatch') revoke(outcome.session, session).catch(() => {})
-    return outcome.kind === 'renewed' ? await seal(outcome.session) : outcome
+    if (outcome.kind === 'mismatch') {
+      // The new tokens first; the old access token may live on beside them.
+      revokeTokens(outcome.session)
+      revokeTokens(session)
+    }
+    if (outcome.kind !== 'renewed') return outcome
+    if (!isRevoked(session)) return await seal(outcome.session)
+    // I70: the logout came while the provider was asked; what it answered must not outlive it.
+    revokeTokens(outcome.session)
+    return { kind: 'revoked' }
   }
 
   /** A session that has nothing left to live on waits for the next turn, once. */
@@ -113,20 +126,6 @@ export function createSpender (options: SpenderOptions): Spender {
     const cause = 'cause' in outcome ? describeError(outcome.cause) : 'invalid_grant'
     const level = outcome.kind === 'invalid_grant' ? 'info' : outcome.kind === 'transient' ? 'warn' : 'error'
     log[level]({ cause }, SAID[outcome.kind])
-  }
-
-  /** The new tokens first; the old access token may live on beside them. */
-  async function revoke (renewed: Session, before: Session): Promise<void> {
-    const onFailure = (error: unknown): void => {
-      log.warn({ cause: describeError(error) }, 'a token of an ended session could not be revoked')
-    }
-    try {
-      const metadata = await oidc.provider.metadata()
-      await revokeTokens(metadata, oidc.client, renewed, onFailure)
-      await revokeTokens(metadata, oidc.client, before, onFailure)
-    } catch (error) {
-      onFailure(error)
-    }
   }
 
   /** Never another's result (S42): token, session and generation, and whose they are. */
@@ -156,7 +155,7 @@ export function createSpender (options: SpenderOptions): Spender {
 function memoryOf (spent: Spent): number {
   switch (spent.kind) {
     case 'renewed': return REMEMBER_RENEWED
-    case 'invalid_grant': case 'mismatch': case 'unsealable': return REMEMBER_DEAD
+    case 'invalid_grant': case 'mismatch': case 'unsealable': case 'revoked': return REMEMBER_DEAD
     case 'transient': case 'misconfigured': return spent.isEveryones ? 0 : REMEMBER_REFUSED
   }
 }

@@ -59,7 +59,7 @@ export async function apiRoutes (app: FastifyInstance, options: { config: Config
       reply.hijack()
     }
     for (const url of [route.prefix, `${route.prefix}/*`]) {
-      app.route({ method: [...route.config.methods], url, onRequest: guard, handler })
+      app.route({ exposeHeadRoute: false, method: [...route.config.methods], url, onRequest: guard, handler })
       refuseOtherMethods(app, url, route.config.methods)
     }
   }

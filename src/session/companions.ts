@@ -82,16 +82,8 @@ export function withCompanions (store: SessionStore, options: CompanionOptions):
     return /^[A-Za-z0-9_-]{22}$/.test(present) ? present : randomBytes(16).toString('base64url')
   }
 
-  async function end (session: Session | null, own: OwnCookies): Promise<string[]> {
-    const cleared = await store.end(session, own)
-    for (const kind of ['idle', 'route'] as const) {
-      if (own.values.has(cookies.name(kind))) cleared.push(cookies.clear(kind))
-    }
-    return cleared
-  }
-
   return {
-    store: { ...store, read, write, end },
+    store: { ...store, read, write },
     activity: {
       idleEnd: ({ lastActiveAt }) => lastActiveAt === undefined ? null : lastActiveAt + idleTimeout,
       isDue: ({ lastActiveAt }) => lastActiveAt !== undefined && unixSeconds(clock) >= lastActiveAt + writeEvery,
