@@ -15,7 +15,7 @@ import { Visitor, type Seen } from './visitor.ts'
 export interface StormOptions {
   readonly replicas: number
   readonly policy: Policy
-  readonly balancer: 'random' | 'hash'
+  readonly balancer: 'random' | 'hash' | Balance
   readonly mode: 'server' | 'browser'
   readonly sessions: number
   /** Parallel calls of each session at each expiry. */
@@ -29,6 +29,9 @@ export interface StormOptions {
   readonly aborts: number
   readonly seed: number
 }
+
+/** Puts something of its own in front of the replicas; gets their addresses and settings. */
+export type Balance = (urls: readonly string[], settings: Readonly<Record<string, unknown>>) => Promise<string>
 
 /** What came of it. */
 export interface StormResult {
@@ -100,7 +103,8 @@ export async function buildSite (options: StormOptions): Promise<Site> {
     await server.app.oidc.provider.metadata()
   }
   const dispatcher = new Agent({ connections: 200 })
-  const route = balancer(options.balancer, urls, random)
+  const front = typeof options.balancer === 'function' ? await options.balancer(urls, settings) : null
+  const route = front === null ? balancer(options.balancer === 'hash', urls, random) : () => front
   const visitors: Visitor[] = []
   for (let index = 0; index < options.sessions; index++) {
     const session = newSession(provider, options.tokenLife)
@@ -174,9 +178,9 @@ async function countLost (visitors: readonly Visitor[]): Promise<number> {
   return lost
 }
 
-function balancer (kind: 'random' | 'hash', urls: readonly string[], random: () => number): (key: string) => string {
+function balancer (isHashing: boolean, urls: readonly string[], random: () => number): (key: string) => string {
   return (key) => {
-    const number = kind === 'random' ? random() : createHash('sha256').update(key).digest().readUInt32BE() / 2 ** 32
+    const number = isHashing ? createHash('sha256').update(key).digest().readUInt32BE() / 2 ** 32 : random()
     return urls[Math.floor(number * urls.length)] ?? ''
   }
 }
