@@ -44,7 +44,8 @@ for (const [name, policy] of Object.entries(POLICIES)) {
     for (const mode of ['server', 'browser'] as const) {
       const options: StormOptions = { ...usual, policy, replicas, balancer, mode }
       const result = await storm(options)
-      const { requests, lost, stale, unavailable, wrong, late, tokenCalls, callsPerReplicaAndGeneration: most } = result
+      const { requests, lost, stale, unavailable, wrong, late, tokenCalls } = result
+      const most = result.callsPerReplicaAndGeneration
       const isOnce = policy === 'none' || most <= 1
       if (wrong > 0 || !isOnce || (lost > 0 && !mayLose(options))) isFailed = true
       if (values.json) {

@@ -1,4 +1,5 @@
-// The balancer examples of deploy/, run: strict rotation behind real nginx and HAProxy, and a replica that is killed.
+// The balancer examples of deploy/, run: strict rotation behind real nginx and HAProxy, and a replica that is
+// killed.
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -32,7 +33,8 @@ t.test('kill -9 of a replica under load: only its requests in flight fail, no se
     replicas: 1,
     policy: { reuseWindow: 5000 },
     balancer: async (_urls, settings) => {
-      const urls = await Promise.all([1, 2, 3].map(async () => await startReplica(t, main, settings, replicas)))
+      const start = async (): Promise<string> => await startReplica(t, main, settings, replicas)
+      const urls = await Promise.all([start(), start(), start()])
       return await startBalancer(t, 'nginx', urls)
     }
   })

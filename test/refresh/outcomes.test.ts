@@ -1,4 +1,5 @@
-// What becomes of a request whose access token is old: each outcome of a refresh, and what the jar holds after it.
+// What becomes of a request whose access token is old: each outcome of a refresh, and what the jar holds
+// after it.
 import t from 'tap'
 import type { Answer } from '../support/browser-jar.ts'
 import { deferred, namesSet, outcome, scene, sessionOf, TOKEN_LIFE } from '../support/refreshing.ts'
@@ -134,7 +135,8 @@ t.test('REF-11 whatever order answers arrive in, a newer generation is unharmed 
 })
 
 t.test('REF-10 a request that lost finds the newer cookie when it is repeated', async (t) => {
-  const { browser, clock, provider, useReplica } = await scene(t, { replicas: 2, provider: { rotation: { reuseWindow: 5 } } })
+  const rotation = { reuseWindow: 5 }
+  const { browser, clock, provider, useReplica } = await scene(t, { replicas: 2, provider: { rotation } })
   const tabs = [browser.tab(), browser.tab()]
   clock.advance(TOKEN_LIFE + 1)
   const answers = await Promise.all(tabs.map(async (tab, index) => {

@@ -1,4 +1,5 @@
-// Runs the balancer examples of deploy/ as they are, but for addresses: nginx and HAProxy in front of real replicas.
+// Runs the balancer examples of deploy/ as they are, but for addresses: nginx and HAProxy in front of real
+// replicas.
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -28,7 +29,9 @@ export function missing (name: BalancerName): string | false {
  * @param urls the replicas: three
  * @returns where it listens
  */
-export async function startBalancer (t: Teardown, name: BalancerName, urls: readonly string[]): Promise<string> {
+export async function startBalancer (
+  t: Teardown, name: BalancerName, urls: readonly string[]
+): Promise<string> {
   const folder = mkdtempSync(join(tmpdir(), `bulla-${name}-`))
   t.teardown(() => { rmSync(folder, { recursive: true }) })
   const port = await freePort()

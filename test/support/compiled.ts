@@ -1,4 +1,5 @@
-// The sources as plain JavaScript, for replicas in processes of their own: compiling in each of them takes too long.
+// The sources as plain JavaScript, for replicas in processes of their own: compiling in each of them takes
+// too long.
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'

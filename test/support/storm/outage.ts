@@ -18,7 +18,10 @@ const OUTAGES: readonly Outage[] = ['error', 'reset', 'html', 'refused', 'hang']
 
 const kindOf = (seen: Seen): string => typeof seen === 'string' ? seen : `${seen.status} ${seen.code ?? ''}`.trim()
 
-/** Lets the endpoint fail for some milliseconds, in another way each second, while every session goes on calling. */
+/**
+ * Lets the endpoint fail for some milliseconds, in another way each second, while every session goes on
+ * calling.
+ */
 export async function outage (options: StormOptions, lasting: number): Promise<OutageResult> {
   const site = await buildSite(options)
   const random = seeded(options.seed)

@@ -1,4 +1,5 @@
-// Storms of refreshes: replicas without common memory, a balancer, browsers that call in parallel at each expiry.
+// Storms of refreshes: replicas without common memory, a balancer, browsers that call in parallel at each
+// expiry.
 import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer } from 'node:http'
@@ -31,7 +32,8 @@ export interface StormOptions {
 }
 
 /** Puts something of its own in front of the replicas; gets their addresses and settings. */
-export type Balance = (urls: readonly string[], settings: Readonly<Record<string, unknown>>) => Promise<string>
+export type Balance =
+  (urls: readonly string[], settings: Readonly<Record<string, unknown>>) => Promise<string>
 
 /** What came of it. */
 export interface StormResult {
@@ -44,7 +46,9 @@ export interface StormResult {
   readonly unavailable: number
   /** Answers that are none of the contract's, and connections that were cut. */
   readonly wrong: number
-  /** Calls whose token had been dead for a second when they reached the API: a machine that does not keep up. */
+  /**
+   * Calls whose token had been dead for a second when they reached the API: a machine that does not keep up.
+   */
   readonly late: number
   readonly tokenCalls: number
   /** The most calls with which one replica presented one refresh token of one generation. */
@@ -178,7 +182,9 @@ async function countLost (visitors: readonly Visitor[]): Promise<number> {
   return lost
 }
 
-function balancer (isHashing: boolean, urls: readonly string[], random: () => number): (key: string) => string {
+function balancer (
+  isHashing: boolean, urls: readonly string[], random: () => number
+): (key: string) => string {
   return (key) => {
     const number = isHashing ? createHash('sha256').update(key).digest().readUInt32BE() / 2 ** 32 : random()
     return urls[Math.floor(number * urls.length)] ?? ''
