@@ -1,4 +1,4 @@
-// Holds the breaker to its word: it trips by failures in a row, lets a trickle through, and ends with a success.
+// Holds the breaker to its word: it trips by failures in a row, lets a trickle through, ends with a success.
 import t from 'tap'
 import { createBreaker } from '../../src/lib/breaker.ts'
 
