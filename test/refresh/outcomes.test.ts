@@ -225,3 +225,18 @@ t.test('POST /bff/refresh with a dead refresh token is 401 session_expired, and 
   t.equal(outcome(await browser.fetch('/bff/refresh', { method: 'POST' })), '401 session_expired')
   t.equal(provider.calls.token, 2)
 })
+
+t.test('I70 a logout with the cookie before the last revokes the tokens that came of it', async (t) => {
+  const { browser, clock, provider } = await scene(t)
+  const late = browser.clone()
+  clock.advance(TOKEN_LIFE + 1)
+  await browser.fetch('/api/a')
+  const spent = new URLSearchParams(provider.log.findLast(({ endpoint }) => endpoint === 'token')?.body)
+  const revocation = provider.nextCall('revocation')
+  t.equal(outcome(await late.fetch('/bff/logout', { method: 'POST' })), '200')
+  await revocation
+  await provider.nextCall('revocation')
+  const revoked = new URLSearchParams(provider.log.find(({ endpoint }) => endpoint === 'revocation')?.body)
+  t.equal(revoked.get('token_type_hint'), 'refresh_token')
+  t.not(revoked.get('token'), spent.get('refresh_token'))
+})
