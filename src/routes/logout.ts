@@ -56,7 +56,9 @@ function addLogout (app: FastifyInstance, { config, clock }: LogoutRoutesOptions
     },
     handler: async (request, reply) => {
       const own = sessions.cookies.read(request.headers.cookie)
-      const session = sessions.store.open(own)
+      const opened = sessions.store.open(own)
+      // A refresh whose answer is still on its way to the browser: its tokens are the ones to revoke.
+      const session = opened === null ? null : sessions.renewal.latest(opened)
       reply.header('set-cookie', await sessions.store.end(session, own, loginsInFlight(own)))
       if (clearSiteData !== null) reply.header('clear-site-data', clearSiteData)
       if (session === null) return await answer(request, reply, null)
