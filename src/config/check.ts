@@ -3,7 +3,7 @@ import { accessSync, constants, existsSync } from 'node:fs'
 import { BlockList, isIP } from 'node:net'
 import { isLoopback } from '../lib/loopback.ts'
 import { parsePeer } from '../lib/peer.ts'
-import { keyFault } from '../lib/ring-key.ts'
+import { ringFaults } from '../lib/ring-key.ts'
 import type { RouteConfig, Settings } from './schema.ts'
 
 /**
@@ -72,11 +72,7 @@ function checkSecrets (settings: Settings, problems: string[]): void {
     }
     return
   }
-  settings.keys.forEach((key, index) => {
-    const fault = keyFault(key)
-    if (fault !== null) problems.push(`keys: key ${index + 1} ${fault}.`)
-  })
-  if (new Set(settings.keys).size !== settings.keys.length) problems.push('keys: a key is listed twice.')
+  for (const fault of ringFaults(settings.keys)) problems.push(`keys: ${fault}.`)
 }
 
 const LOCAL_PATH = /^\/(?![/\\])[!-[\]-~]*$/

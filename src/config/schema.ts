@@ -81,6 +81,8 @@ export const configSchema = Type.Object({
     idle_timeout: duration('off', 'The time without activity after which a session ends; off: never.')
   }, { additionalProperties: false, default: {} }),
   refresh: Type.Object({
+    mode: choice(['server', 'browser'], 'server',
+      'Who refreshes: any request that finds the access token old, or only the browser client, under a lock.'),
     ahead: duration('60s', 'How long before the access token\'s expiry it is refreshed; at most a fifth of its lifetime.')
   }, { additionalProperties: false, default: {} }),
   cookie: Type.Object({

@@ -1,13 +1,14 @@
 // Gives the app its sessions: `app.sessions` opens and writes them, `request.session` holds the one of a request.
 import cookie from '@fastify/cookie'
-import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { FastifyBaseLogger, FastifyInstance, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import type { Config } from '../config/schema.ts'
 import type { Clock } from '../lib/clock.ts'
 import { createCookies, type Cookies } from '../session/cookies.ts'
-import { createKeyring } from '../session/keyring.ts'
+import { createKeyringSource } from '../session/keyring-source.ts'
 import { createLoginCookies, type LoginCookies } from '../session/login-cookies.ts'
 import { createSealer } from '../session/seal.ts'
+import type { SessionSize } from '../session/sealed-session.ts'
 import type { Session } from '../session/session.ts'
 import { createSessionStore, type SessionState, type SessionStore } from '../session/store.ts'
 import { createRenewal, type Renewal } from './renewal.ts'
@@ -41,11 +42,26 @@ export const sessionPlugin = fp(async function sessionPlugin (app: FastifyInstan
   const cookies = createCookies({
     publicUrl: config.public_url, basePath: config.base_path, prefix: config.cookie.prefix, sameSite: config.cookie.same_site
   }, (name, value, attributes) => app.serializeCookie(name, value, attributes))
-  const keyring = createKeyring(config.keys, {
-    origin: config.public_url, issuer: config.issuer, clientId: config.client_id
+  const keyring = createKeyringSource({
+    keys: config.keys,
+    file: config.keys_file,
+    binding: { origin: config.public_url, issuer: config.issuer, clientId: config.client_id },
+    log: app.log
   })
-  const sealer = createSealer(() => keyring)
-  const store = createSessionStore({ cookies, sealer, clock, budget: config.cookie.budget })
+  app.addHook('onClose', () => { keyring.close() })
+  const sealer = createSealer(keyring.current, {
+    onManySeals: (kid, purpose, count) => {
+      app.log.warn({ kid, purpose, count }, 'this key has sealed very often: rotate it (docs/keys.md)')
+    }
+  })
+  const store = createSessionStore({
+    cookies,
+    sealer,
+    clock,
+    budget: config.cookie.budget,
+    layout: config.refresh.mode === 'browser' ? 'split' : 'single',
+    onWrite: reportSizes(app.log)
+  })
   const renewal = createRenewal({
     store,
     clock,
@@ -66,9 +82,20 @@ export const sessionPlugin = fp(async function sessionPlugin (app: FastifyInstan
     store,
     logins: createLoginCookies(cookies, sealer, clock),
     renewal,
-    kids: () => keyring.kids,
+    kids: () => keyring.current().kids,
     read: (request) => app.revocations.judge(store.read(request.headers.cookie))
   } satisfies Sessions)
   app.decorateRequest('session', null)
 }, { name: 'bulla-session', fastify: '5.x', dependencies: ['bulla-oidc', 'bulla-revocation'] })
 
+/** The first session, and the first that had to leave something out, say how full the cookies are. */
+function reportSizes (log: FastifyBaseLogger): (size: SessionSize) => void {
+  const told = new Set<string>()
+  return ({ shed, ...size }) => {
+    const what = shed.join()
+    if (told.has(what)) return
+    told.add(what)
+    if (shed.length === 0) log.info(size, 'a session fits its cookies')
+    else log.warn({ ...size, shed }, 'sessions are too large for cookie.budget: parts are left out')
+  }
+}

@@ -15,6 +15,8 @@ export interface Session {
   /** When the access token was issued to us; with the expiry it gives the lifetime. */
   readonly accessTokenIssuedAt: number
   readonly refreshToken?: string
+  /** When the refresh token ends, if the provider tells (`refresh_expires_in` and the like). */
+  readonly refreshTokenExpiresAt?: number
   /** Kept for logout and for comparing claims on refresh, as long as it fits. */
   readonly idToken?: string
   /** The granted scope, space-separated. */

@@ -1,12 +1,12 @@
 // Request → session and session → Set-Cookie: composes codec, seal, chunks and cookies.
 import type { Clock } from '../lib/clock.ts'
 import { unixSeconds } from '../lib/clock.ts'
-import { BullaError, type ErrorCode } from '../lib/errors.ts'
-import { chunkCapacity, clearAll, clearSurplus, MAX_CHUNKS, presentChunks, splitChunks } from './chunks.ts'
-import { decodeSession, encodeSession } from './codec.ts'
+import type { ErrorCode } from '../lib/errors.ts'
+import { clearAll } from './chunks.ts'
 import type { Cookies, OwnCookies } from './cookies.ts'
 import { createNotes, type Ended } from './notes.ts'
 import type { Sealer } from './seal.ts'
+import { createSealedSessions, type SealedSessionsOptions } from './sealed-session.ts'
 import { isExpired, type Session } from './session.ts'
 
 /** What a request's cookies amount to. */
@@ -36,12 +36,10 @@ export interface SessionStore {
 }
 
 /** What the store needs. */
-export interface SessionStoreOptions {
+export interface SessionStoreOptions extends SealedSessionsOptions {
   readonly cookies: Cookies
   readonly sealer: Sealer
   readonly clock: Clock
-  /** The most bytes of all chunks together, names included. */
-  readonly budget: number
 }
 
 /**
@@ -50,15 +48,15 @@ export interface SessionStoreOptions {
  * @param options what it needs
  */
 export function createSessionStore (options: SessionStoreOptions): SessionStore {
-  const { cookies, sealer, clock, budget } = options
+  const { cookies, sealer, clock } = options
+  const sealed = createSealedSessions(options)
   const notes = createNotes({ cookies, sealer, clock })
-  const capacity = chunkCapacity(cookies.name('session', 0))
 
   function read (cookieHeader: string | undefined): SessionState {
     const own = cookies.read(cookieHeader)
-    const session = open(own)
-    if (session === null) return { session: null, error: 'login_required', isSpent: false, own }
     const now = unixSeconds(clock)
+    const session = sealed.open(own, now)
+    if (session === null) return { session: null, error: 'login_required', isSpent: false, own }
     if (isExpired(session, now)) return { session: null, error: 'session_expired', isSpent: false, own }
     if (notes.isEnded(session.sid, own)) {
       return { session: null, error: 'login_required', isSpent: false, own }
@@ -67,58 +65,18 @@ export function createSessionStore (options: SessionStoreOptions): SessionStore 
     return { session, error: null, isSpent, own }
   }
 
-  function open (own: OwnCookies): Session | null {
-    return openChunks(presentChunks(cookies, 'session', own))
-  }
-
-  /** Surplus chunks of an older, longer session may follow: fewer and fewer are tried, at most eight times. */
-  function openChunks (chunks: string[]): Session | null {
-    for (let count = chunks.length; count > 0; count--) {
-      const bytes = sealer.open('session', chunks.slice(0, count).join(''))
-      if (bytes !== null) return bytes[0] === count ? decodeSession(bytes.subarray(1)) : null
-    }
-    return null
-  }
-
   async function write (session: Session, own: OwnCookies | null): Promise<string[]> {
-    const chunks = await sealChunks(session)
-    const maxAge = Math.max(0, session.expiresAt - unixSeconds(clock))
-    return [
-      ...chunks.map((chunk, index) => cookies.set('session', index, chunk, maxAge)),
-      ...clearSurplus(cookies, 'session', own, chunks.length)
-    ]
-  }
-
-  async function sealChunks (session: Session): Promise<string[]> {
-    for (const candidate of shed(session)) {
-      const payload = encodeSession(candidate)
-      let chunks: string[] = []
-      for (let count = 1; count <= MAX_CHUNKS; count++) {
-        chunks = splitChunks(await sealer.seal('session', Buffer.concat([Buffer.of(count), payload])), capacity)
-        if (chunks.length === count) break
-      }
-      const size = chunks.reduce((sum, chunk, index) => sum + cookies.name('session', index).length + chunk.length, 0)
-      if (size <= budget && chunks.length <= MAX_CHUNKS) return chunks
-    }
-    throw new BullaError('session_too_large')
+    return await sealed.write(session, own, Math.max(0, session.expiresAt - unixSeconds(clock)))
   }
 
   return {
     read,
     write,
-    open,
+    open: (own) => sealed.open(own, unixSeconds(clock)),
     markSpent: notes.markSpent,
     end: async (session, own, logins = []) => {
       const tombstone = await notes.bury([...(session === null ? [] : [session]), ...logins], own)
       return [...(tombstone === null ? [] : [tombstone]), ...clearAll(cookies, own)]
     }
   }
-}
-
-/** The session, then what is left of it when the least needed parts go. */
-function * shed (session: Session): Generator<Session> {
-  yield session
-  const { idToken, ...withoutIdToken } = session
-  if (idToken !== undefined) yield withoutIdToken
-  yield { ...withoutIdToken, claims: {} }
 }
