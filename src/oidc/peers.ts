@@ -52,6 +52,7 @@ export function createPeers (options: PeersOptions): Peers {
     maxResponseSize: 64 * 1024
   })
   const underWay = new Set<Promise<void>>()
+  let closing: Promise<void> | undefined
 
   async function originsOf (entry: string): Promise<readonly string[]> {
     const peer = parsePeer(entry)
@@ -92,14 +93,16 @@ export function createPeers (options: PeersOptions): Peers {
     await post(origin, token).catch(() => { track(tryAgain(origin, token)) })
   }
 
+  async function finish (): Promise<void> {
+    await Promise.all(underWay)
+    await agent.close()
+  }
+
   return {
     tell: async (token) => {
       const origins = new Set((await Promise.all(peers.map(originsOf))).flat())
       await Promise.all([...origins].map(async (origin) => { await tellOne(origin, token) }))
     },
-    close: async () => {
-      await Promise.all(underWay)
-      await agent.close()
-    }
+    close: async () => { await (closing ??= finish()) }
   }
 }

@@ -61,7 +61,13 @@ const MAX_PENDING = 1_000
 export const revocationPlugin = fp(async function revocationPlugin (app: FastifyInstance, options: RevocationPluginOptions) {
   const { config, clock } = options
   const counts = createCounts(COUNTED)
-  const list = options.list ?? createRevocationList({ clock, onEvicted: () => { counts.add('entries_evicted') } })
+  const list = options.list ?? createRevocationList({
+    clock,
+    onEvicted: (count) => {
+      counts.add('entries_evicted', count)
+      app.log.error({ count }, 'the revocation list is full: sessions that were ended live until their tokens expire')
+    }
+  })
   const listeners: Array<Parameters<Revocations['onEnded']>[0]> = []
   const isRevoked = (session: RevocableSession): boolean => list.isRevoked(session)
 
