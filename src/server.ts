@@ -11,6 +11,7 @@ import { sessionPlugin } from './plugins/session.ts'
 import { adminRoutes } from './routes/admin.ts'
 import { apiRoutes } from './routes/api.ts'
 import { backchannelRoutes } from './routes/backchannel.ts'
+import { clientRoutes } from './routes/client.ts'
 import { healthRoutes } from './routes/health.ts'
 import { loginRoutes } from './routes/login.ts'
 import { logoutRoutes } from './routes/logout.ts'
@@ -85,10 +86,11 @@ export async function registerBulla (
       endpoints.addHook('onRequest', async (_request, reply) => { reply.headers(ENDPOINT_HEADERS) })
       endpoints.setNotFoundHandler(async () => { throw new BullaError('not_found') })
       await endpoints.register(loginRoutes, { config, clock })
-      await endpoints.register(sessionRoutes, { config })
+      await endpoints.register(sessionRoutes, { config, clock })
       await endpoints.register(logoutRoutes, { config, clock })
       if (config.backchannel_logout) await endpoints.register(backchannelRoutes, { config, clock })
       await endpoints.register(healthRoutes)
+      await endpoints.register(clientRoutes)
     }, { prefix: config.base_path })
     await scope.register(apiRoutes, { config })
     if (config.spa === undefined) scope.setNotFoundHandler(async () => { throw new BullaError('not_found') })

@@ -93,6 +93,7 @@ export const configSchema = Type.Object({
   csrf: Type.Object({
     header: text('The name of the CSRF header.', 'x-csrf')
   }, { additionalProperties: false, default: {} }),
+  routing_cookie: flag(false, 'Sets a random cookie at login, for load balancers that hash on a cookie.'),
   trusted_proxies: list([], 'Addresses or CIDR ranges whose X-Forwarded-* headers are believed.'),
   upstream_ca: Type.Optional(text('A file with further CA certificates for upstreams.')),
   issuer_ca: Type.Optional(text('A file with further CA certificates for the authorization server.')),

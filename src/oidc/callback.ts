@@ -7,6 +7,7 @@ import type { OidcClient } from './client-auth.ts'
 import { verifyIdToken, type IdTokenClaims } from './id-token.ts'
 import { sessionIdOf, type LoginState } from './login-state.ts'
 import type { Provider } from './provider.ts'
+import { authorizationEnd, refreshTokenEnd } from './refresh-expiry.ts'
 
 /** What finishing a login needs. */
 export interface CallbackOptions {
@@ -113,12 +114,13 @@ function createSession (
     ...(typeof claims.auth_time === 'number' ? { authTime: claims.auth_time } : {}),
     claims: keptClaims(claims, options.claims),
     createdAt: now,
-    expiresAt: now + options.maxAge
+    expiresAt: Math.min(now + options.maxAge, authorizationEnd(tokens, now))
   }
 }
 
 /** The fields of a session that a token response sets. */
-export type TokenFields = Pick<Session, 'accessToken' | 'accessTokenExpiresAt' | 'accessTokenIssuedAt' | 'refreshToken' | 'scope'>
+export type TokenFields = Pick<Session,
+  'accessToken' | 'accessTokenExpiresAt' | 'accessTokenIssuedAt' | 'refreshToken' | 'refreshTokenExpiresAt' | 'scope'>
 
 /**
  * The fields of a session that a token response sets.
@@ -127,11 +129,13 @@ export type TokenFields = Pick<Session, 'accessToken' | 'accessTokenExpiresAt' |
  * @param now Unix seconds
  */
 export function tokenFields (tokens: oauth.TokenEndpointResponse, now: number): TokenFields {
+  const refreshTokenExpiresAt = refreshTokenEnd(tokens, now)
   return {
     accessToken: tokens.access_token,
     accessTokenIssuedAt: now,
     accessTokenExpiresAt: now + (tokens.expires_in ?? DEFAULT_LIFETIME),
     ...(tokens.refresh_token === undefined ? {} : { refreshToken: tokens.refresh_token }),
+    ...(refreshTokenExpiresAt === undefined ? {} : { refreshTokenExpiresAt }),
     ...(tokens.scope === undefined ? {} : { scope: tokens.scope })
   }
 }

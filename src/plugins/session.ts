@@ -1,9 +1,10 @@
-// Gives the app its sessions: `app.sessions` opens and writes them, `request.session` holds the one of a request.
+// Gives the app its sessions: `app.sessions` opens and writes them, `request.session` holds a request's own.
 import cookie from '@fastify/cookie'
 import type { FastifyBaseLogger, FastifyInstance, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import type { Config } from '../config/schema.ts'
 import type { Clock } from '../lib/clock.ts'
+import { withCompanions, type Activity } from '../session/companions.ts'
 import { createCookies, type Cookies } from '../session/cookies.ts'
 import { createKeyringSource } from '../session/keyring-source.ts'
 import { createLoginCookies, type LoginCookies } from '../session/login-cookies.ts'
@@ -12,6 +13,7 @@ import type { SessionSize } from '../session/sealed-session.ts'
 import type { Session } from '../session/session.ts'
 import { createSessionStore, type SessionState, type SessionStore } from '../session/store.ts'
 import { createRenewal, type Renewal } from './renewal.ts'
+import { createSpender } from './spender.ts'
 
 /** What the plugin is handed. */
 export interface SessionPluginOptions { readonly config: Config, readonly clock: Clock }
@@ -22,6 +24,7 @@ export interface Sessions {
   readonly store: SessionStore
   readonly logins: LoginCookies
   readonly renewal: Renewal
+  readonly activity: Activity
   /** The fingerprints of the key ring, the sealing key first. */
   kids (): readonly string[]
   /** What a request's cookies amount to. */
@@ -54,21 +57,21 @@ export const sessionPlugin = fp(async function sessionPlugin (app: FastifyInstan
       app.log.warn({ kid, purpose, count }, 'this key has sealed very often: rotate it (docs/keys.md)')
     }
   })
-  const store = createSessionStore({
+  const { mode, ahead } = config.refresh
+  const { store, activity } = withCompanions(createSessionStore({
     cookies,
     sealer,
     clock,
     budget: config.cookie.budget,
-    layout: config.refresh.mode === 'browser' ? 'split' : 'single',
+    layout: mode === 'browser' ? 'split' : 'single',
     onWrite: reportSizes(app.log)
-  })
-  const renewal = createRenewal({
+  }), { cookies, sealer, clock, idleTimeout: config.session.idle_timeout, routing: config.routing_cookie })
+  const spender = createSpender({
+    cookies,
     store,
-    clock,
-    ahead: config.refresh.ahead,
     log: app.log,
     isRevoked: (session) => app.revocations.isRevoked(session),
-    discard: (session) => { app.revocations.revokeTokens(session) },
+    revokeTokens: (session) => { app.revocations.revokeTokens(session) },
     oidc: {
       provider: app.oidc.provider,
       client: app.oidc.client,
@@ -77,9 +80,11 @@ export const sessionPlugin = fp(async function sessionPlugin (app: FastifyInstan
       claims: config.claims
     }
   })
+  const renewal = createRenewal({ cookies, store, activity, spender, clock, mode, ahead })
   app.decorate('sessions', {
     cookies,
     store,
+    activity,
     logins: createLoginCookies(cookies, sealer, clock),
     renewal,
     kids: () => keyring.current().kids,

@@ -17,6 +17,11 @@ export interface CookieAttributes {
 /** The cookies that a login, a session and its end have. */
 export type CookieKind = 'session' | 'login' | 'idle' | 'end' | 'spent' | 'refresh' | 'route'
 
+/** What does not follow the setting: a login comes back from another site, a refresh never does. */
+const SAME_SITE: Readonly<Partial<Record<CookieKind, CookieAttributes['sameSite']>>> = {
+  login: 'lax', refresh: 'strict'
+}
+
 /** What the names and attributes depend on. */
 export interface CookieSettings {
   readonly publicUrl: string
@@ -71,7 +76,7 @@ export function createCookies (settings: CookieSettings, serialize: Serialize): 
     path: kind === 'refresh' ? settings.basePath : '/',
     httpOnly: true,
     secure,
-    sameSite: kind === 'login' ? 'lax' : settings.sameSite,
+    sameSite: SAME_SITE[kind] ?? settings.sameSite,
     maxAge
   })
   const name = (kind: CookieKind, part?: number | string): string =>

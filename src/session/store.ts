@@ -7,7 +7,7 @@ import type { Cookies, OwnCookies } from './cookies.ts'
 import { createNotes, type Ended } from './notes.ts'
 import type { Sealer } from './seal.ts'
 import { createSealedSessions, type SealedSessionsOptions } from './sealed-session.ts'
-import { isExpired, type Session } from './session.ts'
+import { isExpired, sessionEnd, type Session } from './session.ts'
 
 /** What a request's cookies amount to. */
 export interface SessionState {
@@ -16,6 +16,10 @@ export interface SessionState {
   readonly error: ErrorCode | null
   /** Whether the session's refresh token is known to be dead. */
   readonly isSpent: boolean
+  /** The highest generation of this session whose refresh token is known to be dead; none: `undefined`. */
+  readonly spentGeneration?: number
+  /** The last activity in Unix seconds; only if there is an idle timeout. */
+  readonly lastActiveAt?: number
   readonly own: OwnCookies
 }
 
@@ -61,12 +65,13 @@ export function createSessionStore (options: SessionStoreOptions): SessionStore 
     if (notes.isEnded(session.sid, own)) {
       return { session: null, error: 'login_required', isSpent: false, own }
     }
-    const isSpent = (notes.spentGeneration(session.sid, own) ?? -1) >= session.generation
-    return { session, error: null, isSpent, own }
+    const spentGeneration = notes.spentGeneration(session.sid, own)
+    if (spentGeneration === undefined) return { session, error: null, isSpent: false, own }
+    return { session, error: null, isSpent: spentGeneration >= session.generation, spentGeneration, own }
   }
 
   async function write (session: Session, own: OwnCookies | null): Promise<string[]> {
-    return await sealed.write(session, own, Math.max(0, session.expiresAt - unixSeconds(clock)))
+    return await sealed.write(session, own, Math.max(0, sessionEnd(session) - unixSeconds(clock)))
   }
 
   return {
