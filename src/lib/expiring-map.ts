@@ -23,8 +23,8 @@ export interface ExpiringMapOptions {
 interface Entry<V> { readonly value: V, readonly until: number }
 
 /**
- * Creates a map. It has two halves: when the newer one is full it becomes the older one, and the older one goes as a
- * whole. (Taking the oldest key out of a `Map`, one by one, costs more the more have been taken out.)
+ * Creates a map. It has two halves: when the newer one is full it becomes the older one, and the older one
+ * goes as a whole. (Taking the oldest key out of a `Map`, one by one, costs ever more.)
  *
  * @param options clock and bound
  */

@@ -86,7 +86,9 @@ t.test('the system\'s resolver is asked by default', async (t) => {
 t.test('a peer that fails is tried once more, then reported; the others are not held up', async (t) => {
   const good = await startPeer(t)
   let times = 0
-  const shaky = await startPeer(t, (_request, response) => { response.writeHead(times++ === 0 ? 503 : 200).end() })
+  const shaky = await startPeer(t, (_request, response) => {
+    response.writeHead(times++ === 0 ? 503 : 200).end()
+  })
   const off = await startPeer(t, (_request, response) => { response.writeHead(404).end('x'.repeat(1000)) })
   const gone = `http://127.0.0.1:${await freePort()}`
   const { peers, missed } = start(t, { peers: [gone, off.origin, shaky.origin, good.origin] })
@@ -148,14 +150,21 @@ t.test('BCL-09 SEA-10/11 with peers, one token ends the session on all replicas,
   const cookie = browser.jar.header(bulla.url) ?? ''
   const apps = [bulla.app, ...others.map(({ app }) => app)]
   const ask = async (app: typeof bulla.app) => (await app.inject({
-    method: 'POST', url: '/bff/refresh', headers: { 'x-csrf': '1', cookie }
+    method: 'POST', url: '/bff/refresh', headers
   })).statusCode
-  const read = async (app: typeof bulla.app) => (await app.inject({ url: '/bff/session', headers: { 'x-csrf': '1', cookie } })).json()
+  const headers = { 'x-csrf': '1', cookie }
+  const read = async (app: typeof bulla.app) => (await app.inject({ url: '/bff/session', headers })).json()
   for (const app of apps) t.ok((await read(app)).authenticated)
   const { sub } = await read(bulla.app)
   const at = Math.floor(Date.now() / 1000)
   const token = await provider.sign({
-    iss: provider.issuer, aud: provider.clientId, iat: at, exp: at + 60, jti: randomUUID(), sub, events: { [LOGOUT_EVENT]: {} }
+    iss: provider.issuer,
+    aud: provider.clientId,
+    iat: at,
+    exp: at + 60,
+    jti: randomUUID(),
+    sub,
+    events: { [LOGOUT_EVENT]: {} }
   }, { typ: 'logout+jwt' })
   const answer = await apps[1]?.inject({
     method: 'POST',

@@ -14,7 +14,9 @@ const { providerSid, ...withoutSid } = session
 function start (keep?: number) {
   const time = { now: 2000, evicted: 0 }
   const list = createRevocationList({
-    clock: () => time.now * 1000, ...(keep === undefined ? {} : { keep }), onEvicted: (count) => { time.evicted += count }
+    clock: () => time.now * 1000,
+    onEvicted: (count) => { time.evicted += count },
+    ...(keep === undefined ? {} : { keep })
   })
   return { list, time }
 }
@@ -54,7 +56,9 @@ t.test('the list is bounded: the oldest go, counted, and logouts here push out n
   t.equal(list.size, 201)
   t.equal(time.evicted, 800)
   t.ok(list.isRevoked(session))
-  for (let index = 900; index < 1000; index++) t.ok(list.isRevoked({ ...session, subject: 'x', sid: `sid-${index}` }))
+  for (let index = 900; index < 1000; index++) {
+    t.ok(list.isRevoked({ ...session, subject: 'x', sid: `sid-${index}` }))
+  }
   t.notOk(list.isRevoked({ ...session, subject: 'x', sid: 'sid-1' }))
 })
 
@@ -70,7 +74,8 @@ t.test('100,000 entries of a kind are kept, and twice as many at most, whatever 
 t.test('what is over makes room without a word', async (t) => {
   let now = 0
   let evicted = 0
-  const map = createExpiringMap<number>({ clock: () => now, keep: 2, onEvicted: (count) => { evicted += count } })
+  const onEvicted = (count: number): void => { evicted += count }
+  const map = createExpiringMap<number>({ clock: () => now, keep: 2, onEvicted })
   for (const key of ['a', 'b', 'c', 'd']) map.set(key, 1, 1)
   now = 2_000
   for (const key of ['e', 'f', 'e', 'f']) map.set(key, 2, 10)
@@ -119,7 +124,8 @@ t.test('whoever holds live connections is told which sessions ended', async (t) 
   other.jar.clear(({ name }) => name.startsWith('bulla'))
   await other.navigate(`${world.bulla.url}/bff/login`)
   const { cookies, store } = world.bulla.app.sessions
-  const sessions = [world.browser, other].map(({ jar }) => store.open(cookies.read(jar.header(world.bulla.url))))
+  const { url } = world.bulla
+  const sessions = [world.browser, other].map(({ jar }) => store.open(cookies.read(jar.header(url))))
   const ended: boolean[][] = []
   world.bulla.app.revocations.onEnded((isEnded) => {
     ended.push(sessions.map((each) => each !== null && isEnded(each)))

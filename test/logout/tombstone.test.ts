@@ -24,8 +24,8 @@ function seeded (seed: number): (below: number) => number {
 const ISSUER = 'http://127.0.0.1:9'
 
 /**
- * A provider at its worst: refresh tokens may be used again and again, and nothing can be revoked. Only what the
- * product itself does ends a session.
+ * A provider at its worst: refresh tokens may be used again and again, and nothing can be revoked. Only what
+ * the product itself does ends a session.
  */
 const lenientProvider = (): { fetch: Fetch, refreshed: () => number } => {
   let count = 0
@@ -98,7 +98,7 @@ type Call = readonly [method: 'GET' | 'POST', path: string]
 const CALLS: readonly Call[] = [['GET', '/api/orders'], ['POST', '/bff/refresh'], ['GET', '/bff/session'], ['GET', '/api/more']]
 const LOGOUT: Call = ['POST', '/bff/logout']
 
-/** One call through the network: it leaves with the cookies of that moment, is answered later, arrives later still. */
+/** One call: it leaves with the cookies of that moment, is answered later, and arrives later still. */
 class InFlight {
   readonly cookie: string
   readonly call: Call
@@ -180,7 +180,8 @@ t.test('the last eight logouts of a browser are remembered: an answer of an olde
   const cluster = await startCluster(t)
   const [first, second, third] = cluster.replicas as [FastifyInstance, FastifyInstance, FastifyInstance]
   const browser = new CookieJar()
-  const take = (lines: readonly string[]): void => { for (const line of lines) browser.setCookie(line, new URL(cluster.url)) }
+  const url = new URL(cluster.url)
+  const take = (lines: readonly string[]): void => { for (const line of lines) browser.setCookie(line, url) }
   const late: InFlight[] = []
   for (let round = 0; round < 8; round++) {
     const session = await loggedIn(cluster)
