@@ -5,7 +5,7 @@ import { createCounts } from '../../src/lib/counts.ts'
 import { createExpiringMap } from '../../src/lib/expiring-map.ts'
 import { inTime } from '../../src/lib/in-time.ts'
 import { createRevocationList, type RevocableSession, type RevocationList } from '../../src/session/revocation-list.ts'
-import { ringKey } from '../support/build.ts'
+import { build, ringKey } from '../support/build.ts'
 import { startWorld } from '../support/world.ts'
 
 const session: RevocableSession = { sid: 'ours', subject: 'nanni', providerSid: 'theirs', createdAt: 1000 }
@@ -132,6 +132,28 @@ t.test('whoever holds live connections is told which sessions ended', async (t) 
   })
   await world.browser.fetch('/bff/logout', { method: 'POST' })
   t.strictSame(ended, [[true, false]])
+})
+
+t.test('REV-02/03 revocations under way are bounded, and one without a provider is counted as failed', async (t) => {
+  const { app, server } = await build(t)
+  for (let count = 0; count <= 1000; count++) app.revocations.revokeTokens({ accessToken: 'at' })
+  t.equal(app.revocations.counts.values.token_revocations_failed, 1, 'the one too many is not begun')
+  await server.close()
+  t.equal(app.revocations.counts.values.token_revocations_failed, 1001, 'the provider cannot be reached')
+})
+
+t.test('a full list says so', async (t) => {
+  const lines: string[] = []
+  const logger = { level: 'error', stream: { write: (line: string) => { lines.push(line) } } }
+  const { app } = await build(t, { deps: { logger } })
+  const entries = (from: number) => Array.from({ length: 100_000 }, (_, index) => (
+    { kind: 'session' as const, id: `sid-${from + index}`, at: 1 }
+  ))
+  for (const from of [0, 100_000]) await app.revocations.end(entries(from))
+  t.strictSame(lines, [])
+  await app.revocations.end([{ kind: 'session', id: 'one more', at: 1 }])
+  t.match(lines.map((line) => JSON.parse(line)), [{ count: 100_000, msg: /the revocation list is full/ }])
+  t.equal(app.revocations.counts.values.entries_evicted, 100_000)
 })
 
 t.test('the settings of logout are checked', async (t) => {
