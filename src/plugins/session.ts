@@ -39,11 +39,16 @@ declare module 'fastify' {
   }
 }
 
-export const sessionPlugin = fp(async function sessionPlugin (app: FastifyInstance, options: SessionPluginOptions) {
+export const sessionPlugin = fp(async function sessionPlugin (
+  app: FastifyInstance, options: SessionPluginOptions
+) {
   const { config, clock } = options
   if (!app.hasDecorator('serializeCookie')) await app.register(cookie, { hook: false })
   const cookies = createCookies({
-    publicUrl: config.public_url, basePath: config.base_path, prefix: config.cookie.prefix, sameSite: config.cookie.same_site
+    publicUrl: config.public_url,
+    basePath: config.base_path,
+    prefix: config.cookie.prefix,
+    sameSite: config.cookie.same_site
   }, (name, value, attributes) => app.serializeCookie(name, value, attributes))
   const keyring = createKeyringSource({
     keys: config.keys,
