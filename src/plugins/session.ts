@@ -4,6 +4,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import type { Config } from '../config/schema.ts'
 import type { Clock } from '../lib/clock.ts'
+import type { TicketSealer } from '../oidc/login-state.ts'
 import { createCookies, type Cookies } from '../session/cookies.ts'
 import { createKeyring } from '../session/keyring.ts'
 import { createLoginCookies, type LoginCookies } from '../session/login-cookies.ts'
@@ -20,6 +21,8 @@ export interface Sessions {
   readonly cookies: Cookies
   readonly store: SessionStore
   readonly logins: LoginCookies
+  /** Seals what a login's `state` says of itself. */
+  readonly tickets: TicketSealer
   readonly renewal: Renewal
   /** The fingerprints of the key ring, the sealing key first. */
   kids (): readonly string[]
@@ -39,7 +42,8 @@ export const sessionPlugin = fp(async function sessionPlugin (app: FastifyInstan
   const { config, clock } = options
   if (!app.hasDecorator('serializeCookie')) await app.register(cookie, { hook: false })
   const cookies = createCookies({
-    publicUrl: config.public_url, basePath: config.base_path, prefix: config.cookie.prefix, sameSite: config.cookie.same_site
+    publicUrl: config.public_url, basePath: config.base_path, prefix: config.cookie.prefix, sameSite: config.cookie.same_site,
+    loginSameSite: config.response_mode.startsWith('form_post') ? 'none' : 'lax'
   }, (name, value, attributes) => app.serializeCookie(name, value, attributes))
   const keyring = createKeyring(config.keys, {
     origin: config.public_url, issuer: config.issuer, clientId: config.client_id
@@ -63,6 +67,7 @@ export const sessionPlugin = fp(async function sessionPlugin (app: FastifyInstan
     cookies,
     store,
     logins: createLoginCookies(cookies, sealer, clock),
+    tickets: { seal: async (bytes) => await sealer.seal('ticket', bytes), open: (text) => sealer.open('ticket', text) },
     renewal,
     kids: () => keyring.kids,
     read: (request) => store.read(request.headers.cookie)
