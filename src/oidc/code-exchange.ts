@@ -28,15 +28,18 @@ export async function exchangeCode (
   answer: URLSearchParams, exchange: CodeExchange, onIssued: (tokens: IssuedTokens) => void
 ): Promise<oauth.TokenEndpointResponse> {
   const { metadata, client, login } = exchange
+  let issued: IssuedTokens = {}
   try {
     const response = await received(await oauth.authorizationCodeGrantRequest(
       metadata, client.client, client.auth, answer, exchange.redirectUri, login.codeVerifier, client.callOptions()))
-    onIssued(await peek(response))
+    issued = await peek(response)
+    onIssued(issued)
     return await oauth.processAuthorizationCodeResponse(metadata, client.client, response, {
       expectedNonce: login.nonce, requireIdToken: true
     })
   } catch (error) {
-    throw sorted(error)
+    // Tokens came, and something about them does not hold: that is no fault of the network or the settings.
+    throw issued.accessToken === undefined ? sorted(error) : new BullaError('callback_invalid', { cause: error })
   }
 }
 
