@@ -180,8 +180,7 @@ export const USERINFO = {
   'userinfo-missing-sub': { userinfo: without('sub') },
   'userinfo-signed': { signedUserinfo: true },
   'userinfo-signed-wrong-aud': { signedUserinfo: true, userinfo: having({ aud: 'another-client' }) },
-  'userinfo-signed-wrong-iss': { signedUserinfo: true, userinfo: having({ iss: 'https://other.example' }) },
-  'userinfo-hangs': { hang: 'userinfo' }
+  'userinfo-signed-wrong-iss': { signedUserinfo: true, userinfo: having({ iss: 'https://other.example' }) }
 } as const satisfies Record<string, Mutation>
 
 const table: Record<string, Mutation> = {
@@ -193,10 +192,13 @@ const table: Record<string, Mutation> = {
   'auth-time-too-old': { claims: (claims) => ({ ...claims, auth_time: now() - 7200 }) },
   'es256': { key: { kid: 'ec', alg: 'ES256' } },
   'invalid-sig-es256': { key: { kid: 'ec', alg: 'ES256' }, spoil: 'signature' },
+  'userinfo-hangs': { hang: 'userinfo' },
   'token-hangs': { hang: 'token' },
   'no-revocation-endpoint': { metadata: without('revocation_endpoint') },
   'giant-claims': { claims: having({ groups: Array.from({ length: 400 }, (_, index) => `group-${index}-${index * 7919 % 997}`) }) },
-  'giant-access-token': { token: having({ access_token: Array.from({ length: 1200 }, () => Math.random().toString(36)).join('') }) }
+  'giant-refresh-token': {
+    token: (body) => ({ ...body, refresh_token: Array.from({ length: 1200 }, () => Math.random().toString(36)).join('') })
+  }
 }
 
 /** The mutation of a name. */
