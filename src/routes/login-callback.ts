@@ -5,7 +5,6 @@ import { BullaError } from '../lib/errors.ts'
 import { describeError } from '../lib/redact.ts'
 import { NOT_SILENTLY } from '../oidc/answer.ts'
 import type { Ending, LoginFlow } from '../plugins/login-flow.ts'
-import { navigationSource } from '../security/navigation.ts'
 import { refuseOtherMethods } from './endpoint.ts'
 import { continueUrl } from './login-continue.ts'
 import { onlyNavigation } from './login-start.ts'
@@ -54,18 +53,17 @@ export async function callbackRoutes (app: FastifyInstance, options: { config: C
         request.log.info({ sub: ending.session.subject }, 'logged in')
         reply.header('set-cookie', ending.setCookies)
         if (ending.login.silent === 'frame') return await sendOutcome(reply, config, 'ok')
-        return await reply.redirect(landing(request, flow.returnTo(ending.login.returnTo)), 303)
+        return await reply.redirect(landing(flow.returnTo(ending.login.returnTo)), 303)
       }
     }
   }
 
   /**
    * COK-13: this redirect still counts as begun by the provider's site and lacks Strict cookies. Where the target
-   * needs them and cannot hop by itself, the way on goes through a page of ours.
+   * needs them, gated documents and routes, the way on goes through a page of ours.
    */
-  function landing (request: FastifyRequest, returnTo: string): string {
-    const isBlind = config.spa_gate && navigationSource(request.headers) === 'unknown'
-    return isBlind || flow.isRoute(returnTo) ? continueUrl(config, returnTo) : returnTo
+  function landing (returnTo: string): string {
+    return config.spa_gate || flow.isRoute(returnTo) ? continueUrl(config, returnTo) : returnTo
   }
 
   /**
@@ -90,7 +88,7 @@ export async function callbackRoutes (app: FastifyInstance, options: { config: C
     if (!isQuiet) request.log.warn({ code: error.code, cause: describeError(error.cause) }, 'a silent login failed')
     if (login.silent === 'page' && !isQuiet) throw error
     reply.header('set-cookie', error.setCookies)
-    if (login.silent === 'page') return await reply.redirect(landing(request, flow.returnTo(login.returnTo)), 303)
+    if (login.silent === 'page') return await reply.redirect(landing(flow.returnTo(login.returnTo)), 303)
     return await sendOutcome(reply, config, isQuiet ? refusal ?? '' : error.code)
   }
 

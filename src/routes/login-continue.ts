@@ -33,7 +33,9 @@ export async function continueRoutes (app: FastifyInstance, options: { config: C
       const returnTo = flow.returnTo(query.return_to)
       const attempt = attemptOf(query.attempt)
       const source = navigationSource(request.headers)
-      const isOwn = source === 'own' || source === 'sibling' || (source === 'unknown' && query.hop === '1')
+      // A typed address counts as `none` through all its redirects, the provider's included: only a navigation that
+      // a page of this site began surely brings Strict cookies.
+      const isOwn = source === 'own' || source === 'sibling' || query.hop === '1'
       if (!isOwn) {
         return await reply.code(200).headers(PAGE_HEADERS).send(hopPage(`${continueUrl(config, returnTo, attempt)}&hop=1`))
       }

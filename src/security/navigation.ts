@@ -31,15 +31,16 @@ export function isFramed (headers: IncomingHttpHeaders): boolean {
 }
 
 /**
- * Where a navigation comes from, as far as `SameSite=Strict` cookies care: `own` brings them, `elsewhere` was begun
- * by another site and lacks them (also after redirects), `unknown` for browsers without Fetch Metadata.
+ * Where a navigation comes from, as far as `SameSite=Strict` cookies care: `own` and `sibling` bring them, `elsewhere`
+ * was begun by another site and lacks them, also after redirects. `typed` was begun by the person and brings them
+ * unless another site redirected it; `unknown` is a browser without Fetch Metadata.
  *
  * @param headers of the request
  * @see https://www.w3.org/TR/fetch-metadata/#sec-fetch-site-header
  */
-export function navigationSource (headers: IncomingHttpHeaders): 'own' | 'sibling' | 'elsewhere' | 'unknown' {
+export function navigationSource (headers: IncomingHttpHeaders): 'own' | 'sibling' | 'typed' | 'elsewhere' | 'unknown' {
   switch (headers['sec-fetch-site']) {
-    case 'none':
+    case 'none': return 'typed'
     case 'same-origin': return 'own'
     case 'same-site': return 'sibling'
     case 'cross-site': return 'elsewhere'

@@ -17,7 +17,7 @@ export interface Stage extends Built {
 export async function stage (
   t: Teardown, options: BuildOptions & { rules?: Partial<ClientRules>, mutations?: string[] } = {}
 ): Promise<Stage> {
-  const provider = await startMisbehavingProvider(t, options.rules)
+  const provider = await startMisbehavingProvider(t, options.rules, options.deps?.clock)
   provider.mutate(...options.mutations ?? [])
   const built = await build(t, { ...options, provider })
   return {

@@ -48,7 +48,7 @@ interface Grant { readonly params: URLSearchParams, readonly subject: string }
 
 /** Starts the provider on loopback; it ends with the test. */
 export async function startMisbehavingProvider (
-  t: { teardown (end: () => unknown): void }, rules: Partial<ClientRules> = {}
+  t: { teardown (end: () => unknown): void }, rules: Partial<ClientRules> = {}, clock: () => number = Date.now
 ): Promise<MisbehavingProvider> {
   const server = createServer((request, response) => { void serve(request, response) })
   server.listen(0, '127.0.0.1')
@@ -140,7 +140,7 @@ export async function startMisbehavingProvider (
     const refreshToken = `rt-${randomBytes(16).toString('hex')}`
     for (const token of [accessToken, refreshToken]) grants.set(token, grant)
     const hash = createHash('sha256').update(accessToken).digest().subarray(0, 16).toString('base64url')
-    const now = Math.floor(Date.now() / 1000)
+    const now = Math.floor(clock() / 1000)
     const claims = apply((mutation) => mutation.claims, {
       iss: issuer,
       sub: subject,
@@ -171,7 +171,7 @@ export async function startMisbehavingProvider (
     let fields = right
     if (mode.endsWith('jwt')) {
       const claims = apply((mutation) => mutation.jarm, {
-        ...right, iss: issuer, aud: full.clientId, exp: Math.floor(Date.now() / 1000) + 300
+        ...right, iss: issuer, aud: full.clientId, exp: Math.floor(clock() / 1000) + 300
       } as Json)
       fields = { response: await sign(claims) }
     }
