@@ -45,11 +45,14 @@ async function stop (child: ChildProcess, ended: Promise<void>): Promise<void> {
   clearTimeout(timer)
 }
 
+/** What a child is once it runs: `ready` is told to the parent. */
+interface Running { readonly ready: object, close(): Promise<void> }
+
 /**
- * The other side: starts what the parent asks for, and ends with the parent, whose channel closes even if it crashes.
- * @param start gets the options; what it returns besides `close` is told to the parent
+ * The other side: starts what the parent asks for, and ends with the parent, even with one that crashed.
+ * @param start gets the options of the parent
  */
-export function runAsChild<Options> (start: (options: Options) => Promise<{ ready: object, close(): Promise<void> }>): void {
+export function runAsChild<Options> (start: (options: Options) => Promise<Running>): void {
   // Ctrl-C reaches the whole process group; the parent says when to stop.
   process.on('SIGINT', () => {})
   process.once('message', (options) => {

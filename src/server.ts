@@ -7,9 +7,12 @@ import type { Fetch } from './oidc/http.ts'
 import { errorsPlugin } from './plugins/errors.ts'
 import { createGate } from './plugins/gate.ts'
 import { oidcPlugin } from './plugins/oidc.ts'
+import { revocationPlugin } from './plugins/revocation.ts'
 import { sessionPlugin } from './plugins/session.ts'
 import { adminRoutes } from './routes/admin.ts'
 import { apiRoutes } from './routes/api.ts'
+import { backchannelRoutes } from './routes/backchannel.ts'
+import { clientRoutes } from './routes/client.ts'
 import { healthRoutes } from './routes/health.ts'
 import { loginRoutes } from './routes/login.ts'
 import { logoutRoutes } from './routes/logout.ts'
@@ -17,6 +20,7 @@ import { sessionRoutes } from './routes/session.ts'
 import { spaRoutes } from './routes/spa.ts'
 import { BullaError } from './lib/errors.ts'
 import { ENDPOINT_HEADERS } from './security/response-policy.ts'
+import type { RevocationList } from './session/revocation-list.ts'
 
 /** What tests and embedders may put in place of the real thing. */
 export interface Dependencies {
@@ -24,6 +28,8 @@ export interface Dependencies {
   readonly clock?: Clock
   /** How the authorization server is called. Default: a pool of its own. */
   readonly fetch?: Fetch
+  /** Sessions that are over before their time. Default: a list in the memory of this process. */
+  readonly revocationList?: RevocationList
   /** Fastify's logger option. Default: pino at `log.level`. */
   readonly logger?: FastifyServerOptions['logger']
 }
@@ -73,6 +79,7 @@ export async function registerBulla (
 ): Promise<void> {
   const clock = deps.clock ?? systemClock
   await app.register(oidcPlugin, { config, clock, fetch: deps.fetch })
+  await app.register(revocationPlugin, { config, clock, list: deps.revocationList })
   await app.register(sessionPlugin, { config, clock })
   await app.register(async (scope) => {
     await scope.register(errorsPlugin, { config })
@@ -80,9 +87,11 @@ export async function registerBulla (
       endpoints.addHook('onRequest', async (_request, reply) => { reply.headers(ENDPOINT_HEADERS) })
       endpoints.setNotFoundHandler(async () => { throw new BullaError('not_found') })
       await endpoints.register(loginRoutes, { config, clock })
-      await endpoints.register(sessionRoutes, { config })
-      await endpoints.register(logoutRoutes, { config })
+      await endpoints.register(sessionRoutes, { config, clock })
+      await endpoints.register(logoutRoutes, { config, clock })
+      if (config.backchannel_logout) await endpoints.register(backchannelRoutes, { config, clock })
       await endpoints.register(healthRoutes)
+      await endpoints.register(clientRoutes)
     }, { prefix: config.base_path })
     await scope.register(apiRoutes, { config })
     if (config.spa === undefined) scope.setNotFoundHandler(async () => { throw new BullaError('not_found') })

@@ -16,12 +16,13 @@ declare module 'fastify' {
 }
 
 /** Answers with a Bearer challenge. @see RFC 6750 section 3.1 */
-export async function challenge (reply: FastifyReply, status: 401 | 403, error?: string, description?: string) {
+async function challenge (reply: FastifyReply, status: 401 | 403, error?: string, description?: string) {
   const parts = ['realm="orders"']
   if (error !== undefined) parts.push(`error="${error}"`)
   if (description !== undefined) parts.push(`error_description="${description}"`)
   reply.code(status).header('www-authenticate', `Bearer ${parts.join(', ')}`)
-  return await reply.send({ error: error ?? 'unauthorized', error_description: description ?? 'A token is needed.' })
+  const body = { error: error ?? 'unauthorized', error_description: description ?? 'A token is needed.' }
+  return await reply.send(body)
 }
 
 /**

@@ -58,5 +58,6 @@ export class Ledger {
 }
 
 function order (goods: string, minas: number, status: Order['status'], secondsAgo: number): Order {
-  return { id: randomUUID().slice(0, 8), goods, minas, status, placed_at: Math.floor(Date.now() / 1000) - secondsAgo }
+  const placedAt = Math.floor(Date.now() / 1000) - secondsAgo
+  return { id: randomUUID().slice(0, 8), goods, minas, status, placed_at: placedAt }
 }

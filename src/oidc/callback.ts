@@ -1,5 +1,4 @@
 // The end of a login: the answer checked, its code exchanged, the ID token verified, a session made.
-import { randomBytes } from 'node:crypto'
 import type * as oauth from 'oauth4webapi'
 import { unixSeconds, type Clock } from '../lib/clock.ts'
 import { BullaError } from '../lib/errors.ts'
@@ -8,8 +7,9 @@ import { validateAnswer } from './answer.ts'
 import type { OidcClient } from './client-auth.ts'
 import { exchangeCode, type IssuedTokens } from './code-exchange.ts'
 import { verifyIdToken, type IdTokenClaims } from './id-token.ts'
-import type { LoginState } from './login-state.ts'
+import { sessionIdOf, type LoginState } from './login-state.ts'
 import type { Provider } from './provider.ts'
+import { authorizationEnd, refreshTokenEnd } from './refresh-expiry.ts'
 import { fetchUserInfo, UserInfoMismatch } from './userinfo.ts'
 
 /** What finishing a login needs. */
@@ -50,7 +50,7 @@ export async function finishLogin (params: URLSearchParams, login: LoginState, o
   try {
     const tokens = await exchangeCode(answer, { metadata, client, redirectUri, login }, (held) => { issued = held })
     const claims = await verified(tokens, login, options)
-    return createSession(tokens, await withUserInfo(tokens, claims, options), options)
+    return createSession(tokens, await withUserInfo(tokens, claims, options), login, options)
   } catch (error) {
     if (issued.accessToken !== undefined) options.onWasted(issued)
     throw error
@@ -95,10 +95,12 @@ async function withUserInfo (
   }
 }
 
-function createSession (tokens: oauth.TokenEndpointResponse, claims: IdTokenClaims, options: CallbackOptions): Session {
+function createSession (
+  tokens: oauth.TokenEndpointResponse, claims: IdTokenClaims, login: LoginState, options: CallbackOptions
+): Session {
   const now = unixSeconds(options.clock)
   return {
-    sid: randomBytes(16).toString('base64url'),
+    sid: sessionIdOf(login),
     generation: 0,
     subject: claims.sub,
     ...tokenFields(tokens, now),
@@ -107,12 +109,13 @@ function createSession (tokens: oauth.TokenEndpointResponse, claims: IdTokenClai
     ...(typeof claims.auth_time === 'number' ? { authTime: claims.auth_time } : {}),
     claims: keptClaims(claims, options.claims),
     createdAt: now,
-    expiresAt: now + options.maxAge
+    expiresAt: Math.min(now + options.maxAge, authorizationEnd(tokens, now))
   }
 }
 
 /** The fields of a session that a token response sets. */
-export type TokenFields = Pick<Session, 'accessToken' | 'accessTokenExpiresAt' | 'accessTokenIssuedAt' | 'refreshToken' | 'scope'>
+export type TokenFields = Pick<Session,
+  'accessToken' | 'accessTokenExpiresAt' | 'accessTokenIssuedAt' | 'refreshToken' | 'refreshTokenExpiresAt' | 'scope'>
 
 /**
  * The fields of a session that a token response sets.
@@ -121,11 +124,13 @@ export type TokenFields = Pick<Session, 'accessToken' | 'accessTokenExpiresAt' |
  * @param now Unix seconds
  */
 export function tokenFields (tokens: oauth.TokenEndpointResponse, now: number): TokenFields {
+  const refreshTokenExpiresAt = refreshTokenEnd(tokens, now)
   return {
     accessToken: tokens.access_token,
     accessTokenIssuedAt: now,
     accessTokenExpiresAt: now + Math.floor(tokens.expires_in ?? DEFAULT_LIFETIME),
     ...(tokens.refresh_token === undefined ? {} : { refreshToken: tokens.refresh_token }),
+    ...(refreshTokenExpiresAt === undefined ? {} : { refreshTokenExpiresAt }),
     ...(tokens.scope === undefined ? {} : { scope: tokens.scope })
   }
 }

@@ -1,4 +1,5 @@
 // What must be remembered of one login between leaving for the provider and coming back; sealed in a cookie of its own.
+import { createHash } from 'node:crypto'
 import * as oauth from 'oauth4webapi'
 
 /** How the outcome of a silent login is told: to the framing page by a message, or by going on. */
@@ -97,4 +98,15 @@ export function ticketOf (state: string | null, sealer: TicketSealer, fallback: 
   if (bytes === null) return null
   const kept = JSON.parse(bytes.toString()) as { i: string, n: number, r?: string }
   return kept.i === state.slice(0, ID_LENGTH) ? { returnTo: kept.r ?? fallback, attempt: kept.n } : null
+}
+
+/**
+ * The `sid` of the session that a login becomes: as random as its verifier, and known before the session is, so
+ * that a logout can end a login in flight too.
+ *
+ * @param login the login
+ * @returns 128 bits, base64url
+ */
+export function sessionIdOf (login: Pick<LoginState, 'codeVerifier'>): string {
+  return createHash('sha256').update(`bulla/1 sid ${login.codeVerifier}`).digest().subarray(0, 16).toString('base64url')
 }

@@ -8,16 +8,15 @@ import { readAnswer, RefusedError } from '../oidc/answer.ts'
 import { allowedParams, authorizationUrl, checkPublished, type ResponseMode } from '../oidc/authorize.ts'
 import { finishLogin } from '../oidc/callback.ts'
 import { checkSupport } from '../oidc/client-auth.ts'
-import type { IssuedTokens } from '../oidc/code-exchange.ts'
 import {
   createLoginState, loginId, ticketOf, type LoginIntent, type LoginState, type Silence, type Ticket
 } from '../oidc/login-state.ts'
-import { revokeTokens } from '../oidc/logout.ts'
 import { acceptedReturnTo, createReturnToPolicy, isRoutePath } from '../security/return-to.ts'
 import type { OwnCookies } from '../session/cookies.ts'
 import type { Session } from '../session/session.ts'
 import type { SessionState } from '../session/store.ts'
 import type { Oidc } from './oidc.ts'
+import type { Revocations } from './revocation.ts'
 import type { Sessions } from './session.ts'
 
 /** What a caller wants of a login. */
@@ -65,6 +64,7 @@ export interface LoginFlowOptions {
   readonly clock: Clock
   readonly oidc: Oidc
   readonly sessions: Sessions
+  readonly revocations: Revocations
   readonly log: FastifyBaseLogger
 }
 
@@ -77,7 +77,7 @@ const MAX_LOGIN_COOKIE = 3800
  * @param options what it needs
  */
 export function createLoginFlow (options: LoginFlowOptions): LoginFlow {
-  const { config, clock, oidc, sessions, log } = options
+  const { config, clock, oidc, sessions, revocations, log } = options
   const policy = createReturnToPolicy(config.public_url, config.base_path, config.routes)
   const returnTo = (value: unknown): string =>
     (typeof value === 'string' ? acceptedReturnTo(value, policy) : null) ?? config.default_return_to
@@ -133,7 +133,7 @@ export function createLoginFlow (options: LoginFlowOptions): LoginFlow {
     const clear = sessions.logins.clear(id)
     try {
       if (login.viaApp !== viaApp) throw new BullaError('callback_invalid', { cause: new Error('the answer took another way') })
-      const session = await finishLogin(answer, login, {
+      const session = revocations.admit(await finishLogin(answer, login, {
         provider,
         client,
         clock,
@@ -142,11 +142,11 @@ export function createLoginFlow (options: LoginFlowOptions): LoginFlow {
         claims: config.claims,
         userinfo: config.userinfo,
         maxAge: config.session.max_age,
-        onWasted: (tokens) => { void revoke(tokens) },
+        onWasted: (tokens) => { revocations.revokeTokens(tokens) },
         onWithoutUserInfo: (cause) => { log.warn({ cause: describeError(cause) }, 'userinfo could not be read; the session has fewer claims') }
-      })
-      const setCookies = await sessions.store.write(session, null).catch(async (error: unknown) => {
-        void revoke(session)
+      }))
+      const setCookies = await sessions.store.write(session, null).catch((error: unknown) => {
+        revocations.revokeTokens(session)
         throw error
       })
       return { kind: 'done', login, session, setCookies: [...setCookies, clear] }
@@ -163,15 +163,6 @@ export function createLoginFlow (options: LoginFlowOptions): LoginFlow {
       loginUrl: `${config.public_url}${config.base_path}/login?return_to=${encodeURIComponent(returnTo(wanted))}`,
       ...(error.detail === undefined ? {} : { detail: error.detail }),
       ...(error.retryAfter === undefined ? {} : { retryAfter: error.retryAfter })
-    })
-  }
-
-  async function revoke (tokens: IssuedTokens): Promise<void> {
-    const metadata = oidc.provider.known
-    if (metadata === null) return
-    const wasted = { accessToken: tokens.accessToken ?? '', refreshToken: tokens.refreshToken }
-    await revokeTokens(metadata, oidc.client, wasted as Session, (cause) => {
-      log.warn({ cause: describeError(cause) }, 'a token of a failed login could not be revoked')
     })
   }
 

@@ -40,26 +40,26 @@ export async function apiRoutes (app: FastifyInstance, options: { config: Config
       if (target === null) throw new BullaError('bad_request', { detail: 'The path is not acceptable.' })
       if (matchRoute(routes, target.path) !== route) throw new BullaError('not_found')
       const active = await sessionFor(route, request)
-      const setCookies = active?.setCookies ?? []
       try {
         await forwarder.forward({
           request: request.raw,
           response: reply.raw,
           route,
           target,
-          setCookies,
+          // Read when the answer starts: a slow one brings the newest session, not the one that it set out with.
+          get setCookies () { return active?.setCookies ?? [] },
           context: {
             ...context, accessToken: active?.session.accessToken ?? null, clientAddress: request.ip, requestId: request.id
           }
         })
       } catch (error) {
         request.raw.resume()
-        throw toBullaError(error).withCookies(setCookies)
+        throw toBullaError(error).withCookies(active?.setCookies ?? [])
       }
       reply.hijack()
     }
     for (const url of [route.prefix, `${route.prefix}/*`]) {
-      app.route({ method: [...route.config.methods], url, onRequest: guard, handler })
+      app.route({ exposeHeadRoute: false, method: [...route.config.methods], url, onRequest: guard, handler })
       refuseOtherMethods(app, url, route.config.methods)
     }
   }

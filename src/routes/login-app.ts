@@ -2,6 +2,7 @@
 import type { FastifyInstance } from 'fastify'
 import { Type } from 'typebox'
 import type { Config } from '../config/schema.ts'
+import { unixSeconds, type Clock } from '../lib/clock.ts'
 import { BullaError } from '../lib/errors.ts'
 import { NOT_SILENTLY } from '../oidc/answer.ts'
 import { createGuard } from '../plugins/guard.ts'
@@ -18,11 +19,11 @@ const ended = Type.Object({
 /** A page's URL with a signed answer in it. */
 const MAX_BODY = 32 * 1024
 
-export async function appLoginRoutes (app: FastifyInstance, options: { config: Config, flow: LoginFlow }): Promise<void> {
-  const { config, flow } = options
+export async function appLoginRoutes (app: FastifyInstance, options: { config: Config, clock: Clock, flow: LoginFlow }): Promise<void> {
+  const { config, clock, flow } = options
   const { sessions } = app
   const guard = createGuard(config)
-  const view = createSessionView(config)
+  const { describe, nobody } = createSessionView({ config, clock, activity: sessions.activity })
   const pageOrigin = new URL(config.spa_redirect_uri ?? '', config.public_url).origin
 
   endpoint(app, {
@@ -56,17 +57,20 @@ export async function appLoginRoutes (app: FastifyInstance, options: { config: C
         if (ending.ticket === null || current.session === null) {
           throw new BullaError('callback_invalid', { cause: new Error('no login of this browser is waiting for this answer') })
         }
-        return { handled: true, return_to: flow.returnTo(ending.ticket.returnTo), session: view(current.session) }
+        return { handled: true, return_to: flow.returnTo(ending.ticket.returnTo), session: describe(current.session, current, reply) }
       }
       const returnTo = flow.returnTo(ending.login.returnTo)
       if (ending.kind === 'failed') {
         if (ending.login.silent === undefined || !NOT_SILENTLY.includes(ending.refusal ?? '')) throw ending.error
         reply.header('set-cookie', ending.error.setCookies)
-        return { handled: true, return_to: returnTo, session: view(current.session) }
+        const session = current.session === null ? nobody : describe(current.session, current, reply)
+        return { handled: true, return_to: returnTo, session }
       }
       request.log.info({ sub: ending.session.subject }, 'logged in')
       reply.header('set-cookie', ending.setCookies)
-      return { handled: true, return_to: returnTo, session: view(ending.session) }
+      const now = config.session.idle_timeout > 0 ? { lastActiveAt: unixSeconds(clock) } : {}
+      const state = { session: ending.session, error: null, isSpent: false, own: current.own, ...now }
+      return { handled: true, return_to: returnTo, session: describe(ending.session, state, reply) }
     }
   })
 }

@@ -15,11 +15,13 @@ export interface LoginRoutesOptions { readonly config: Config, readonly clock: C
 
 export async function loginRoutes (app: FastifyInstance, options: LoginRoutesOptions): Promise<void> {
   const { config, clock } = options
-  const flow = createLoginFlow({ config, clock, oidc: app.oidc, sessions: app.sessions, log: app.log })
+  const flow = createLoginFlow({
+    config, clock, oidc: app.oidc, sessions: app.sessions, revocations: app.revocations, log: app.log
+  })
   await app.register(startRoutes, { config, flow })
   await app.register(callbackRoutes, { config, flow })
   await app.register(continueRoutes, { config, flow })
-  if (config.spa_redirect_uri !== undefined) await app.register(appLoginRoutes, { config, flow })
+  if (config.spa_redirect_uri !== undefined) await app.register(appLoginRoutes, { config, clock, flow })
   if (config.third_party_login) await app.register(thirdPartyRoutes, { config, flow })
   await app.register(outcomeRoutes)
 }

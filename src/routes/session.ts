@@ -1,14 +1,20 @@
 // What the app may know of its session: who is logged in, until when; and the wish to refresh.
 import type { FastifyInstance } from 'fastify'
 import type { Config } from '../config/schema.ts'
+import { unixSeconds, type Clock } from '../lib/clock.ts'
+import { hasLiveAccessToken, type Session } from '../session/session.ts'
+import type { SessionState } from '../session/store.ts'
 import { createGuard } from '../plugins/guard.ts'
 import { endpoint } from './endpoint.ts'
 import { createSessionView, sessionViewSchema } from './session-view.ts'
 
-export async function sessionRoutes (app: FastifyInstance, options: { config: Config }): Promise<void> {
-  const { config } = options
+/** What the routes are handed. */
+export interface SessionRoutesOptions { readonly config: Config, readonly clock: Clock }
+
+export async function sessionRoutes (app: FastifyInstance, options: SessionRoutesOptions): Promise<void> {
+  const { config, clock } = options
   const { sessions } = app
-  const view = createSessionView(config)
+  const { describe, nobody } = createSessionView({ config, clock, activity: sessions.activity })
   const guard = createGuard(config)
   const schema = { response: { 200: sessionViewSchema } }
 
@@ -17,7 +23,12 @@ export async function sessionRoutes (app: FastifyInstance, options: { config: Co
     url: '/session',
     schema,
     onRequest: guard,
-    handler: async (request) => view(sessions.read(request).session)
+    handler: async (request, reply) => {
+      const state = sessions.read(request)
+      const { session } = state
+      if (session === null || isOver(session, state)) return nobody
+      return describe(session, state, reply)
+    }
   })
 
   endpoint(app, {
@@ -26,9 +37,16 @@ export async function sessionRoutes (app: FastifyInstance, options: { config: Co
     schema,
     onRequest: guard,
     handler: async (request, reply) => {
-      const { session, setCookies } = await sessions.renewal.renew(sessions.read(request))
+      const state = sessions.read(request)
+      const { session, setCookies } = await sessions.renewal.refresh(state)
       if (setCookies.length > 0) reply.header('set-cookie', setCookies)
-      return view(session)
+      return describe(session, state, reply)
     }
   })
+
+  /** A dead access token that nothing can renew: the app must not believe in such a session. */
+  function isOver (session: Session, state: SessionState): boolean {
+    const cannotRenew = state.isSpent || session.refreshToken === undefined
+    return cannotRenew && !hasLiveAccessToken(session, unixSeconds(clock))
+  }
 }
