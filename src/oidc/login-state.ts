@@ -42,6 +42,8 @@ const ID_LENGTH = 8
  */
 export interface Ticket {
   readonly returnTo: string
+  /** Unix seconds of the login's start. */
+  readonly startedAt: number
   readonly attempt: number
 }
 
@@ -60,11 +62,12 @@ const MAX_TICKET_PATH = 256
  *
  * @param intent what the login is to be
  * @param sealer seals the ticket
+ * @param now Unix seconds
  */
-export async function createLoginState (intent: LoginIntent, sealer: TicketSealer): Promise<LoginState> {
+export async function createLoginState (intent: LoginIntent, sealer: TicketSealer, now: number): Promise<LoginState> {
   const random = oauth.generateRandomState()
   const { returnTo, attempt } = intent
-  const kept = { i: random.slice(0, ID_LENGTH), n: attempt, ...(returnTo.length <= MAX_TICKET_PATH ? { r: returnTo } : {}) }
+  const kept = { i: random.slice(0, ID_LENGTH), n: attempt, t: now, ...(returnTo.length <= MAX_TICKET_PATH ? { r: returnTo } : {}) }
   const ticket = await sealer.seal(Buffer.from(JSON.stringify(kept)))
   return {
     ...intent,
@@ -96,8 +99,9 @@ export function ticketOf (state: string | null, sealer: TicketSealer, fallback: 
   if (state === null || !STATE.test(state)) return null
   const bytes = sealer.open(Buffer.from(state.slice(RANDOM_LENGTH), 'base64url').toString('latin1'))
   if (bytes === null) return null
-  const kept = JSON.parse(bytes.toString()) as { i: string, n: number, r?: string }
-  return kept.i === state.slice(0, ID_LENGTH) ? { returnTo: kept.r ?? fallback, attempt: kept.n } : null
+  const kept = JSON.parse(bytes.toString()) as { i: string, n: number, t: number, r?: string }
+  if (kept.i !== state.slice(0, ID_LENGTH)) return null
+  return { returnTo: kept.r ?? fallback, attempt: kept.n, startedAt: kept.t }
 }
 
 /**

@@ -1,7 +1,7 @@
 // One login from its start to its end, the same whether navigations or the app's own fetches drive it.
 import type { FastifyBaseLogger } from 'fastify'
 import type { Config } from '../config/schema.ts'
-import type { Clock } from '../lib/clock.ts'
+import { unixSeconds, type Clock } from '../lib/clock.ts'
 import { BullaError } from '../lib/errors.ts'
 import { describeError } from '../lib/redact.ts'
 import { readAnswer, RefusedError } from '../oidc/answer.ts'
@@ -13,6 +13,7 @@ import {
 } from '../oidc/login-state.ts'
 import { acceptedReturnTo, createReturnToPolicy, isRoutePath } from '../security/return-to.ts'
 import type { OwnCookies } from '../session/cookies.ts'
+import { LOGIN_LIFETIME } from '../session/login-cookies.ts'
 import type { Session } from '../session/session.ts'
 import type { SessionState } from '../session/store.ts'
 import type { Oidc } from './oidc.ts'
@@ -41,7 +42,7 @@ export type Ending =
   /** The error carries the deletion of the login's cookie; `refusal` is the provider's own code, if it gave one. */
   | { readonly kind: 'failed', readonly login: LoginState, readonly error: BullaError, readonly refusal: string | undefined }
   /** No login of this browser is known under the answer's state; the ticket says what it once was. */
-  | { readonly kind: 'unknown', readonly ticket: Ticket | null, readonly hasCode: boolean }
+  | { readonly kind: 'unknown', readonly ticket: Ticket | null, readonly hasCode: boolean, readonly mayRestart: boolean }
 
 /** Begins and ends logins. */
 export interface LoginFlow {
@@ -108,9 +109,19 @@ export function createLoginFlow (options: LoginFlowOptions): LoginFlow {
     return { url, setCookies }
   }
 
+  /**
+   * Whether this browser may well have begun the login that it lost: it took longer than its cookie lives, or other
+   * logins of this browser pushed it out. A fresh answer in a browser that knows of no login is somebody else's
+   * (AUT-05), and nothing starts by itself.
+   */
+  function isOwnLoss (ticket: Ticket, own: OwnCookies): boolean {
+    const stem = sessions.cookies.name('login', '')
+    return unixSeconds(clock) >= ticket.startedAt + LOGIN_LIFETIME || [...own.values.keys()].some((name) => name.startsWith(stem))
+  }
+
   /** The sealed cookie of a login; a `return_to` with which it would not fit gives way to the default page. */
   async function remember (intent: LoginIntent, own: OwnCookies): Promise<{ login: LoginState, setCookies: string[] }> {
-    const login = await createLoginState(intent, sessions.tickets)
+    const login = await createLoginState(intent, sessions.tickets, unixSeconds(clock))
     const setCookies = await sessions.logins.write(loginId(login.state) ?? '', login, own)
     if ((setCookies.at(-1)?.length ?? 0) <= MAX_LOGIN_COOKIE || intent.returnTo === config.default_return_to) return { login, setCookies }
     return await remember({ ...intent, returnTo: config.default_return_to }, own)
@@ -127,7 +138,8 @@ export function createLoginFlow (options: LoginFlowOptions): LoginFlow {
     const kept = id === null ? null : sessions.logins.read(id, own)
     if (id === null || kept === null || kept === 'expired') {
       const ticket = ticketOf(state, sessions.tickets, config.default_return_to)
-      return { kind: 'unknown', ticket, hasCode: (answer.get('code') ?? '') !== '' && !answer.has('error') }
+      const hasCode = (answer.get('code') ?? '') !== '' && !answer.has('error')
+      return { kind: 'unknown', ticket, hasCode, mayRestart: ticket !== null && isOwnLoss(ticket, own) }
     }
     const login = kept as LoginState
     const clear = sessions.logins.clear(id)

@@ -1,11 +1,11 @@
 // The answer of the authorization server: GET, or POST for form_post; ends at the sealed return_to.
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest, HTTPMethods } from 'fastify'
 import type { Config } from '../config/schema.ts'
 import { BullaError } from '../lib/errors.ts'
 import { describeError } from '../lib/redact.ts'
 import { NOT_SILENTLY } from '../oidc/answer.ts'
 import type { Ending, LoginFlow } from '../plugins/login-flow.ts'
-import { refuseOtherMethods } from './endpoint.ts'
+import { endpoint, refuseOtherMethods } from './endpoint.ts'
 import { continueUrl } from './login-continue.ts'
 import { onlyNavigation } from './login-start.ts'
 import { sendOutcome } from './login-outcome.ts'
@@ -17,12 +17,13 @@ export async function callbackRoutes (app: FastifyInstance, options: { config: C
   const { config, flow } = options
   const { sessions } = app
   const isForm = flow.responseMode.startsWith('form_post')
+  const methods: HTTPMethods[] = isForm ? ['GET', 'POST'] : ['GET']
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('application/x-www-form-urlencoded', { parseAs: 'string', bodyLimit: FORM_LIMIT },
     async (_request: FastifyRequest, body: string) => new URLSearchParams(body))
 
   const onRequest = async (request: FastifyRequest): Promise<void> => { onlyNavigation(request) }
-  app.route({
+  endpoint(app, {
     method: 'GET',
     url: '/callback',
     onRequest,
@@ -32,17 +33,17 @@ export async function callbackRoutes (app: FastifyInstance, options: { config: C
       const query = request.url.indexOf('?')
       return await callback(request, reply, new URLSearchParams(query < 0 ? '' : request.url.slice(query + 1)))
     }
-  })
+  }, methods)
   if (isForm) {
-    app.route({
+    endpoint(app, {
       method: 'POST',
       url: '/callback',
       bodyLimit: FORM_LIMIT,
       onRequest,
       handler: async (request, reply) => await callback(request, reply, request.body as URLSearchParams | undefined ?? new URLSearchParams())
-    })
+    }, methods)
   }
-  refuseOtherMethods(app, '/callback', isForm ? ['GET', 'POST'] : ['GET'])
+  refuseOtherMethods(app, '/callback', methods)
 
   async function callback (request: FastifyRequest, reply: FastifyReply, params: URLSearchParams): Promise<FastifyReply> {
     const ending = await flow.end(params, sessions.cookies.read(request.headers.cookie), false)
@@ -68,14 +69,15 @@ export async function callbackRoutes (app: FastifyInstance, options: { config: C
 
   /**
    * Late, twice, from a bookmark, after a restart, or pushed out by other tabs: whoever has a session by now goes on,
-   * whoever has none starts again. A state that this deployment never gave out is a forgery, and so is an error that
-   * nobody waits for: both are refused, and touch no cookie (CBE-05).
+   * whoever has none starts again if the lost login was this browser's. A state that this deployment never gave out
+   * is a forgery, and so is an error that nobody waits for: both are refused, and touch no cookie (CBE-05).
    */
   async function resume (reply: FastifyReply, ending: Extract<Ending, { kind: 'unknown' }>): Promise<FastifyReply> {
     if (ending.ticket === null || !ending.hasCode) {
       throw new BullaError('callback_invalid', { cause: new Error('no login of this browser is waiting for this answer') })
     }
-    return await reply.redirect(continueUrl(config, flow.returnTo(ending.ticket.returnTo), ending.ticket.attempt), 303)
+    const { ticket, mayRestart } = ending
+    return await reply.redirect(continueUrl(config, flow.returnTo(ticket.returnTo), mayRestart ? ticket.attempt : null), 303)
   }
 
   /** A silent login that found nobody logged in is no error; the live session, if there is one, stays (CBE-03). */

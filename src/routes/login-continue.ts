@@ -14,10 +14,11 @@ import { attemptOf, MAX_ATTEMPTS, onlyNavigation } from './login-start.ts'
  *
  * @param config gives the base path
  * @param returnTo an acceptable local path
- * @param attempt how often the login has been started again so far
+ * @param attempt how often the login has been started again so far; `null`: it must not start again by itself
  */
-export function continueUrl (config: Config, returnTo: string, attempt = 0): string {
-  return `${config.base_path}/login/continue?${new URLSearchParams({ return_to: returnTo, attempt: String(attempt) }).toString()}`
+export function continueUrl (config: Config, returnTo: string, attempt: number | null = 0): string {
+  const query = new URLSearchParams({ return_to: returnTo, ...(attempt === null ? {} : { attempt: String(attempt) }) })
+  return `${config.base_path}/login/continue?${query.toString()}`
 }
 
 export async function continueRoutes (app: FastifyInstance, options: { config: Config, flow: LoginFlow }): Promise<void> {
@@ -31,7 +32,7 @@ export async function continueRoutes (app: FastifyInstance, options: { config: C
       onlyNavigation(request)
       const query = request.query as Record<string, unknown>
       const returnTo = flow.returnTo(query.return_to)
-      const attempt = attemptOf(query.attempt)
+      const attempt = query.attempt === undefined ? null : attemptOf(query.attempt)
       const source = navigationSource(request.headers)
       // A typed address counts as `none` through all its redirects, the provider's included: only a navigation that
       // a page of this site began surely brings Strict cookies.
@@ -41,6 +42,7 @@ export async function continueRoutes (app: FastifyInstance, options: { config: C
       }
       if (sessions.read(request).session !== null) return await reply.redirect(returnTo, 303)
       const login = `${config.base_path}/login?${new URLSearchParams({ return_to: returnTo }).toString()}`
+      if (attempt === null) throw new BullaError('callback_invalid', { loginUrl: config.public_url + login })
       if (attempt >= MAX_ATTEMPTS) throw new BullaError('login_expired', { loginUrl: config.public_url + login })
       return await reply.redirect(`${login}&attempt=${attempt + 1}`, 302)
     }

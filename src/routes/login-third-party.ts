@@ -3,7 +3,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Config } from '../config/schema.ts'
 import { BullaError } from '../lib/errors.ts'
 import type { LoginFlow } from '../plugins/login-flow.ts'
-import { refuseOtherMethods } from './endpoint.ts'
+import { endpoint, refuseOtherMethods } from './endpoint.ts'
 import { onlyNavigation } from './login-start.ts'
 
 /** The most bytes of a posted request. */
@@ -17,7 +17,7 @@ export async function thirdPartyRoutes (app: FastifyInstance, options: { config:
     async (_request: FastifyRequest, body: string) => new URLSearchParams(body))
   const onRequest = async (request: FastifyRequest): Promise<void> => { onlyNavigation(request) }
 
-  app.route({
+  endpoint(app, {
     method: 'GET',
     url: '/login/initiate',
     onRequest,
@@ -25,14 +25,14 @@ export async function thirdPartyRoutes (app: FastifyInstance, options: { config:
       const query = request.url.indexOf('?')
       return await initiate(reply, new URLSearchParams(query < 0 ? '' : request.url.slice(query + 1)))
     }
-  })
-  app.route({
+  }, ['GET', 'POST'])
+  endpoint(app, {
     method: 'POST',
     url: '/login/initiate',
     bodyLimit: FORM_LIMIT,
     onRequest,
     handler: async (request, reply) => await initiate(reply, request.body as URLSearchParams | undefined ?? new URLSearchParams())
-  })
+  }, ['GET', 'POST'])
   refuseOtherMethods(app, '/login/initiate', ['GET', 'POST'])
 
   /** The login itself starts at /bff/login, which holds what LCS-02 asks of logins from elsewhere. */

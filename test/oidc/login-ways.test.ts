@@ -91,15 +91,27 @@ async function answerOf (authorization: URL): Promise<string> {
   return headers.get('location') ?? ''
 }
 
-t.test('a browser that keeps no cookies is sent round three times, then told why', async (t) => {
-  const { provider, browser, url } = await stage(t)
+t.test('a login that gets lost again and again starts three times more, then explains itself', async (t) => {
+  let late = 0
+  const { provider, browser, url } = await stage(t, { deps: { clock: () => Date.now() + late } })
   const person = browser()
   person.jar.setCookie = () => 'blocked'
+  provider.also({ answer: (params) => { late += 601_000; return Object.entries(params) } })
   const answer = await person.open(`${url}/bff/login?return_to=%2Forders`)
   t.match([answer.status, answer.headers['bulla-error']], [400, 'login_expired'])
   t.match(answer.text, /Cookies may be blocked/)
   t.match(answer.text, /href="[^"]*\/bff\/login\?return_to=%2Forders">Try again</)
   t.equal(provider.count('authorize'), 4, 'the login and three more')
+})
+
+t.test('a browser that keeps no cookies is told at once, and nothing loops', async (t) => {
+  const { provider, browser, url } = await stage(t)
+  const person = browser()
+  person.jar.setCookie = () => 'blocked'
+  const answer = await person.open(`${url}/bff/login?return_to=%2Forders`)
+  t.match([answer.status, answer.headers['bulla-error']], [400, 'callback_invalid'])
+  t.match(answer.text, /href="[^"]*\/bff\/login\?return_to=%2Forders">Try again</)
+  t.equal(provider.count('authorize'), 1)
 })
 
 t.test('after a restart with other keys an old answer is explained, not repeated', async (t) => {
