@@ -7,8 +7,8 @@ export interface WayOn { readonly href: string, readonly label: string }
 /** What a person is told; the other codes have their title. */
 const WORDS: Partial<Record<ErrorCode, readonly [title: string, text: string]>> = {
   callback_invalid: ['That login could not be completed',
-    'What came back does not belong to a login that this browser started. It may be old, used before, or meant for ' +
-    'another browser. Nothing has changed for you: please try again.'],
+    'What came back does not belong to a login that this browser started. It may be old, used before, meant for ' +
+    'another browser, or cookies may be blocked. Nothing has changed for you: please try again.'],
   login_expired: ['The login keeps getting lost',
     'Bulla started the login again several times, and each time the browser came back without what it was given. ' +
     'Cookies may be blocked for this site, or its address may have changed on the way. Allow cookies and try again.'],

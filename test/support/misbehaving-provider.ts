@@ -30,6 +30,8 @@ export interface MisbehavingProvider {
   readonly problems: string[]
   /** The `sub` of whoever is logged in at the provider. */
   subject: string
+  /** Is awaited before each answer. */
+  hold: (call: ProviderCall) => Promise<void>
   /** What is wrong from now on; replaces what was. */
   mutate (...names: string[]): void
   /** Adds to what is wrong. */
@@ -196,6 +198,7 @@ export async function startMisbehavingProvider (
     provider.calls.push(call)
     for (const look of waiting.splice(0)) look()
     if (first('hang') === endpoint) return
+    await provider.hold(call)
     const handler = endpoints[endpoint]
     if (handler === undefined) response.writeHead(404).end()
     else await handler(call, response)
@@ -208,6 +211,7 @@ export async function startMisbehavingProvider (
     calls: [],
     problems: [],
     subject: 'u1',
+    hold: async () => {},
     mutate: (...names) => { mutations = names.map(mutationNamed) },
     also: (mutation) => { mutations = [...mutations, mutation] },
     rotate: (name) => { kid = name },
