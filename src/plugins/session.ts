@@ -46,7 +46,10 @@ export const sessionPlugin = fp(async function sessionPlugin (app: FastifyInstan
   const { config, clock } = options
   if (!app.hasDecorator('serializeCookie')) await app.register(cookie, { hook: false })
   const cookies = createCookies({
-    publicUrl: config.public_url, basePath: config.base_path, prefix: config.cookie.prefix, sameSite: config.cookie.same_site,
+    publicUrl: config.public_url,
+    basePath: config.base_path,
+    prefix: config.cookie.prefix,
+    sameSite: config.cookie.same_site,
     loginSameSite: config.response_mode.startsWith('form_post') ? 'none' : 'lax'
   }, (name, value, attributes) => app.serializeCookie(name, value, attributes))
   const keyring = createKeyringSource({

@@ -93,5 +93,4 @@ export async function callbackRoutes (app: FastifyInstance, options: { config: C
     if (login.silent === 'page') return await reply.redirect(landing(flow.returnTo(login.returnTo)), 303)
     return await sendOutcome(reply, config, isQuiet ? refusal ?? '' : error.code)
   }
-
 }

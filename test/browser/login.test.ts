@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { build, freePort } from '../support/build.ts'
 import { noChromium, startChromium } from '../support/chromium.ts'
+import { startUpstream } from '../support/upstream.ts'
 import { startMisbehavingProvider } from '../support/misbehaving-provider.ts'
 
 const skip = noChromium()
@@ -18,7 +19,7 @@ async function world (t: Test, settings: object = {}) {
   return { provider, url: bulla.url, context }
 }
 
-const whoIs = `fetch('/bff/session', { headers: { 'x-csrf': '1' } }).then((response) => response.json())`
+const whoIs = 'fetch(\'/bff/session\', { headers: { \'x-csrf\': \'1\' } }).then((response) => response.json())'
 
 t.test('AUT-09 ten tabs that all need a login finish in random order, each where it wanted', { skip }, async (t) => {
   const { provider, url, context } = await world(t, { spa_gate: true })
@@ -83,11 +84,14 @@ async function callbackOf (provider: Awaited<ReturnType<typeof startMisbehavingP
 }
 
 t.test('a silent login in a frame tells the page around it, which may be of this origin only', { skip }, async (t) => {
-  const { provider, url, context } = await world(t)
-  const page = await context.newPage()
   // An app whose own policy lets the provider into a frame.
-  await page.route(`${url}/`, async (route) => { await route.fulfill({ contentType: 'text/html', body: '<h1>The app</h1>' }) })
-  await page.goto(`${url}/`)
+  const upstream = await startUpstream(t, (_request, response) => {
+    response.writeHead(200, { 'content-type': 'text/html' }).end('<h1>The app</h1>')
+  })
+  const routes = [{ prefix: '/app', upstream: upstream.url, token: 'none', csrf: 'fetch-metadata', html: true }]
+  const { provider, url, context } = await world(t, { routes })
+  const page = await context.newPage()
+  await page.goto(`${url}/app`)
   const silent = `new Promise((resolve) => {
     addEventListener('message', (event) => { resolve({ origin: event.origin, ...event.data }) }, { once: true })
     const frame = document.createElement('iframe')

@@ -204,8 +204,14 @@ t.test('AUT-21 S9 a caller of login sets what is allowed, and nothing else', asy
     '&audience=e&resource=e&prompt=login&ui_locales=de%20en&login_hint=nanni&code_challenge=x&nonce=n&request=r')
   const { params } = provider.calls.findLast(({ endpoint }) => endpoint === 'authorize') ?? { params: new URLSearchParams() }
   t.match(Object.fromEntries(params), {
-    client_id: 'app', response_type: 'code', scope: 'openid profile email offline_access', audience: 'api', prompt: 'login',
-    ui_locales: 'de en', login_hint: 'nanni', code_challenge_method: 'S256'
+    client_id: 'app',
+    response_type: 'code',
+    scope: 'openid profile email offline_access',
+    audience: 'api',
+    prompt: 'login',
+    ui_locales: 'de en',
+    login_hint: 'nanni',
+    code_challenge_method: 'S256'
   })
   for (const name of ['request_uri', 'request', 'resource', 'response_mode']) t.notOk(params.has(name), name)
   t.strictSame(provider.problems, [])

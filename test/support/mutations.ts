@@ -184,13 +184,19 @@ export const USERINFO = {
 } as const satisfies Record<string, Mutation>
 
 const table: Record<string, Mutation> = {
-  ...BAD_ID_TOKENS, ...BAD_ANSWERS, ...BAD_JARM, ...BAD_METADATA, ...TOKEN_FAULTS, ...ODD_BUT_RIGHT, ...USERINFO,
+  ...BAD_ID_TOKENS,
+  ...BAD_ANSWERS,
+  ...BAD_JARM,
+  ...BAD_METADATA,
+  ...TOKEN_FAULTS,
+  ...ODD_BUT_RIGHT,
+  ...USERINFO,
   'iat-next-year': { claims: (claims) => ({ ...claims, iat: now() + 31_536_000, exp: now() + 31_540_000 }) },
   'acr-missing': { claims: without('acr') },
   'acr-other': { claims: having({ acr: 'bronze' }) },
   'auth-time-missing': { claims: without('auth_time') },
   'auth-time-too-old': { claims: (claims) => ({ ...claims, auth_time: now() - 7200 }) },
-  'es256': { key: { kid: 'ec', alg: 'ES256' } },
+  es256: { key: { kid: 'ec', alg: 'ES256' } },
   'invalid-sig-es256': { key: { kid: 'ec', alg: 'ES256' }, spoil: 'signature' },
   'userinfo-hangs': { hang: 'userinfo' },
   'token-hangs': { hang: 'token' },
