@@ -1,21 +1,37 @@
 // Puts the parts together: the public and the admin listener, plugins and routes in their order; no logic.
-import Fastify, { LogController, type FastifyInstance, type FastifyServerOptions } from 'fastify'
+import type { Server as HttpServer } from 'node:http'
+import Fastify, { LogController, type FastifyHttpOptions, type FastifyInstance, type FastifyServerOptions } from 'fastify'
 import { ADMIN_OFF, type Config } from './config/schema.ts'
 import { systemClock, type Clock } from './lib/clock.ts'
 import { pathOnly } from './lib/redact.ts'
+import { createRequestIds } from './lib/request-id.ts'
 import type { Fetch } from './oidc/http.ts'
+import { corsPlugin } from './plugins/cors.ts'
+import { answerClientError, answerFrameworkError } from './plugins/early-answers.ts'
 import { errorsPlugin } from './plugins/errors.ts'
+import { limitsPlugin } from './plugins/limits.ts'
+import { liveStreamsPlugin } from './plugins/live-streams.ts'
 import { oidcPlugin } from './plugins/oidc.ts'
 import { sessionPlugin } from './plugins/session.ts'
+import { holdContinue } from './proxy/expect.ts'
+import type { PoolLimits } from './proxy/pools.ts'
 import { adminRoutes } from './routes/admin.ts'
 import { apiRoutes } from './routes/api.ts'
+import { devServerRoutes } from './routes/dev-server.ts'
 import { healthRoutes } from './routes/health.ts'
 import { loginRoutes } from './routes/login.ts'
 import { logoutRoutes } from './routes/logout.ts'
 import { sessionRoutes } from './routes/session.ts'
+import { addUpgradeConstraint } from './routes/sockets.ts'
 import { spaRoutes } from './routes/spa.ts'
 import { BullaError } from './lib/errors.ts'
 import { ENDPOINT_HEADERS } from './security/response-policy.ts'
+
+/** Bytes of a request's header. */
+const MAX_HEADERS = 16 * 1024
+
+/** Milliseconds for a request's header. */
+const HEADER_TIME = 10_000
 
 /** What tests and embedders may put in place of the real thing. */
 export interface Dependencies {
@@ -25,6 +41,12 @@ export interface Dependencies {
   readonly fetch?: Fetch
   /** Fastify's logger option. Default: pino at `log.level`. */
   readonly logger?: FastifyServerOptions['logger']
+  /** Connections to each upstream. Default: `POOL_LIMITS`. */
+  readonly poolLimits?: PoolLimits
+  /** Milliseconds that a request's body may stall. Default: 30,000. */
+  readonly bodyStall?: number
+  /** Milliseconds for the header of a request. Default: 10,000. */
+  readonly headerTime?: number
 }
 
 /** A server that listens when told to. */
@@ -45,6 +67,9 @@ export interface Server {
  */
 export async function buildServer (config: Config, deps: Dependencies = {}): Promise<Server> {
   const app = Fastify(publicOptions(config, deps))
+  // A header that is passed over could be a second Host; 16 KiB bound their number.
+  app.server.maxHeadersCount = 0
+  holdContinue(app.server)
   await registerBulla(app, config, deps)
   const admin = config.admin.port === ADMIN_OFF ? null : await buildAdmin(app, config)
   return {
@@ -70,8 +95,12 @@ export async function registerBulla (app: FastifyInstance, config: Config, deps:
   const clock = deps.clock ?? systemClock
   await app.register(oidcPlugin, { config, clock, fetch: deps.fetch })
   await app.register(sessionPlugin, { config, clock })
+  await app.register(liveStreamsPlugin, { clock })
+  addUpgradeConstraint(app)
   await app.register(async (scope) => {
     await scope.register(errorsPlugin, { config })
+    await scope.register(limitsPlugin, { bodyTime: deps.bodyStall })
+    await scope.register(corsPlugin, { config })
     await scope.register(async (endpoints) => {
       endpoints.addHook('onRequest', async (_request, reply) => { reply.headers(ENDPOINT_HEADERS) })
       endpoints.setNotFoundHandler(async () => { throw new BullaError('not_found') })
@@ -80,9 +109,10 @@ export async function registerBulla (app: FastifyInstance, config: Config, deps:
       await endpoints.register(logoutRoutes, { config })
       await endpoints.register(healthRoutes)
     }, { prefix: config.base_path })
-    await scope.register(apiRoutes, { config })
+    await scope.register(apiRoutes, { config, clock, poolLimits: deps.poolLimits, bodyStall: deps.bodyStall })
     if (config.spa === undefined) scope.setNotFoundHandler(async () => { throw new BullaError('not_found') })
-    else await scope.register(spaRoutes, { folder: config.spa })
+    else if (/^https?:/.test(config.spa)) await scope.register(devServerRoutes, { config, upstream: config.spa })
+    else await scope.register(spaRoutes, { folder: config.spa, publicUrl: config.public_url })
   })
 }
 
@@ -96,7 +126,7 @@ async function buildAdmin (app: FastifyInstance, config: Config): Promise<Fastif
   return admin
 }
 
-function publicOptions (config: Config, deps: Dependencies): FastifyServerOptions {
+function publicOptions (config: Config, deps: Dependencies): FastifyHttpOptions<HttpServer> {
   return {
     logger: deps.logger ?? {
       level: config.log.level,
@@ -104,13 +134,22 @@ function publicOptions (config: Config, deps: Dependencies): FastifyServerOption
     },
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'request_id' }),
     trustProxy: config.trusted_proxies.length > 0 ? [...config.trusted_proxies] : false,
-    genReqId: () => crypto.randomUUID(),
+    genReqId: createRequestIds(),
     exposeHeadRoutes: false,
     bodyLimit: 64 * 1024,
     connectionTimeout: 0,
+    // The whole of a request may take as long as an upload takes; its header and each pause may not.
     requestTimeout: 0,
     keepAliveTimeout: 72_000,
     forceCloseConnections: 'idle',
-    routerOptions: { maxParamLength: 8192, ignoreTrailingSlash: false }
+    http: {
+      maxHeaderSize: MAX_HEADERS,
+      headersTimeout: deps.headerTime ?? HEADER_TIME,
+      connectionsCheckingInterval: Math.min(1_000, deps.headerTime ?? HEADER_TIME),
+      requireHostHeader: false
+    },
+    clientErrorHandler: answerClientError,
+    frameworkErrors: answerFrameworkError,
+    routerOptions: { maxParamLength: 2 * MAX_HEADERS, ignoreTrailingSlash: false }
   }
 }
