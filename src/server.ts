@@ -77,7 +77,8 @@ export async function buildServer (config: Config, deps: Dependencies = {}): Pro
     admin,
     listen: async () => {
       const url = await app.listen({ host: config.host, port: config.port })
-      const adminUrl = admin === null ? null : await admin.listen({ host: config.admin.host, port: config.admin.port })
+      const { host, port } = config.admin
+      const adminUrl = admin === null ? null : await admin.listen({ host, port })
       return { url, adminUrl }
     },
     close: async () => { await Promise.all([app.close(), admin?.close()]) }
@@ -91,7 +92,9 @@ export async function buildServer (config: Config, deps: Dependencies = {}): Pro
  * @param config from `loadConfig`
  * @param deps clock and fetch
  */
-export async function registerBulla (app: FastifyInstance, config: Config, deps: Dependencies): Promise<void> {
+export async function registerBulla (
+  app: FastifyInstance, config: Config, deps: Dependencies
+): Promise<void> {
   const clock = deps.clock ?? systemClock
   await app.register(oidcPlugin, { config, clock, fetch: deps.fetch })
   await app.register(sessionPlugin, { config, clock })

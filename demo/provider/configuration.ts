@@ -154,11 +154,14 @@ function allResources (options: ResolvedOptions): string[] {
   return [...(options.audience === null ? [] : [options.audience]), ...options.resources]
 }
 
+const ownToken = (_ctx: unknown, caller: { clientId: string }, token: { clientId?: string | undefined }) =>
+  caller.clientId === token.clientId
+
 function features (options: ResolvedOptions): Configuration['features'] {
   return {
     devInteractions: { enabled: false },
-    revocation: { enabled: true },
-    introspection: { enabled: true },
+    revocation: { enabled: true, allowedPolicy: ownToken },
+    introspection: { enabled: true, allowedPolicy: ownToken },
     clientCredentials: { enabled: true },
     pushedAuthorizationRequests: { enabled: true },
     jwtResponseModes: { enabled: true },

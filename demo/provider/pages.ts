@@ -28,7 +28,7 @@ export function loginPage (uid: string, options: ResolvedOptions, hint?: string)
 }
 
 function personButton (user: DemoUser, expected: boolean): string {
-  const initials = user.name.split(/[\s-]+/).map((word) => word[0] ?? '').join('').slice(0, 2).toUpperCase()
+  const initials = user.name.match(/\p{Lu}/gu)?.slice(0, 2).join('') ?? user.name.slice(0, 1)
   const face = user.picture === undefined
     ? `<span class="face" aria-hidden="true">${escapeHtml(initials)}</span>`
     : `<img class="face" src="${escapeHtml(user.picture)}" alt="" width="48" height="48">`

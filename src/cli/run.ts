@@ -58,7 +58,10 @@ function parse (context: CliContext): { options: CliOptions, words: string[] } |
       allowPositionals: true,
       options: { config: { type: 'string' }, json: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } }
     })
-    const options: CliOptions = { json: values.json === true, ...(values.config === undefined ? {} : { config: values.config }) }
+    const options: CliOptions = {
+      json: values.json === true,
+      ...(values.config === undefined ? {} : { config: values.config })
+    }
     return { options, words: values.help === true ? ['help'] : positionals }
   } catch (error) {
     context.err(`bulla: ${(error as Error).message}\n\n${USAGE}`)

@@ -16,19 +16,20 @@ const GRACE = 10_000
  * @throws {ConfigError} if the configuration is wrong
  */
 export async function serveCommand (context: CliContext, options: CliOptions): Promise<number> {
-  const config = loadConfig({ env: context.env, ...(options.config === undefined ? {} : { file: options.config }) })
+  const file = options.config === undefined ? {} : { file: options.config }
+  const config = loadConfig({ env: context.env, ...file })
   const server = await buildServer(config)
-  closeWithGrace({ delay: GRACE, logger: false }, async ({ err }) => {
-    if (err !== undefined) server.app.log.fatal({ err: { message: err.message, stack: err.stack } }, 'ended by a fault')
-    await server.close()
-  })
   try {
     const { url, adminUrl } = await server.listen()
     server.app.log.info({ url, admin: adminUrl, public_url: config.public_url, keys: server.app.sessions.kids() }, 'listening')
-    return 0
   } catch (error) {
     context.err(`bulla: cannot listen: ${(error as Error).message}`)
     await server.close()
     return 1
   }
+  closeWithGrace({ delay: GRACE, logger: false }, async ({ err }) => {
+    if (err !== undefined) server.app.log.fatal({ err: { message: err.message, stack: err.stack } }, 'ended by a fault')
+    await server.close()
+  })
+  return 0
 }

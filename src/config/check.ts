@@ -1,4 +1,4 @@
-// What a schema cannot say: rules between settings, URLs, paths and keys. Each fault names its setting and the fix.
+// What a schema cannot say: rules between settings, URLs, paths and keys; each fault names setting and fix.
 import { accessSync, constants, existsSync } from 'node:fs'
 import { METHODS } from 'node:http'
 import { BlockList, isIP } from 'node:net'

@@ -8,11 +8,11 @@ const SHORT_NAMES: Readonly<Record<string, string>> = { host: 'HOST', port: 'POR
 /** Variables that are no settings. */
 const OTHER_VARIABLES = ['BULLA_CONFIG']
 
-interface Node extends TSchema { properties?: Record<string, Node>, type?: string, unit?: string }
+interface Node extends TSchema { properties?: Record<string, Node>, type?: string }
 
 /**
- * The settings that the environment holds. An empty variable counts as unset; a `BULLA_` variable that names no
- * setting is a problem.
+ * The settings that the environment holds. An empty variable counts as unset; a `BULLA_` variable that
+ * names no setting is a problem.
  *
  * @param schema the schema of all settings
  * @param env the environment

@@ -42,7 +42,9 @@ export function loadConfig (source: ConfigSource): Config {
   const problems: string[] = []
   const env = source.env ?? {}
   const file = source.file ?? env.BULLA_CONFIG
-  const raw = source.settings === undefined ? readSettingsFile(file, problems) : structuredClone(source.settings)
+  const raw = source.settings === undefined
+    ? readSettingsFile(file, problems)
+    : structuredClone(source.settings)
   const merged = mergeSettings(raw, fromEnvironment(configSchema, env, problems))
   readSecretFiles(merged, problems)
   const settings = Value.Default(configSchema, convertUnits(configSchema, merged, '', problems)) as Settings
@@ -114,7 +116,9 @@ function unknownSetting (where: string, name: string): string {
   return `${where}${name} is no setting${guess === undefined ? '.' : `: did you mean ${guess}?`}`
 }
 
-function mergeSettings (base: Record<string, unknown>, over: Record<string, unknown>): Record<string, unknown> {
+type Raw = Record<string, unknown>
+
+function mergeSettings (base: Raw, over: Raw): Raw {
   const merged: Record<string, unknown> = { ...base }
   for (const [name, value] of Object.entries(over)) {
     const under = merged[name]

@@ -1,4 +1,4 @@
-// Every setting: its type, default, unit and one sentence. The loader, the plugin and the documentation read this.
+// Every setting: its type, default, unit and one sentence; the loader, the plugin and the docs read this.
 import { Type, type Static } from 'typebox'
 import { parseDuration, parseSize } from '../lib/units.ts'
 
@@ -11,8 +11,9 @@ const list = (fallback: string[], description: string) =>
 const text = (description: string, fallback?: string) =>
   Type.String({ minLength: 1, description, ...(fallback === undefined ? {} : { default: fallback }) })
 const secret = (description: string) => Type.String({ unit: 'secret', minLength: 1, description })
-const choice = <const V extends string[]>(values: readonly [...V], fallback: V[number], description: string) =>
-  Type.Enum(values, { default: fallback, description })
+const choice = <const V extends string[]>(
+  values: readonly [...V], fallback: V[number], description: string
+) => Type.Enum(values, { default: fallback, description })
 const flag = (fallback: boolean, description: string) => Type.Boolean({ default: fallback, description })
 const port = (fallback: number, description: string) =>
   Type.Integer({ unit: 'port', default: fallback, minimum: 0, maximum: 65_535, description })
@@ -108,7 +109,7 @@ export const configSchema = Type.Object({
 /** One route, checked and with defaults filled in. */
 export type RouteConfig = Static<typeof routeSchema>
 
-/** The settings as they stand in a file: checked, defaults filled in, durations in seconds, sizes in bytes. */
+/** The settings of a file: checked, defaults filled in, durations in seconds, sizes in bytes. */
 export type Settings = Static<typeof configSchema>
 
 /** The configuration that the product runs on: {@link Settings} plus what the loader resolved. Frozen. */

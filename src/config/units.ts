@@ -2,7 +2,12 @@
 import type { TSchema } from 'typebox'
 import { parseDuration, parseSize } from '../lib/units.ts'
 
-interface Node extends TSchema { properties?: Record<string, Node>, items?: Node, type?: string, unit?: string }
+interface Node extends TSchema {
+  properties?: Record<string, Node>
+  items?: Node
+  type?: string
+  unit?: string
+}
 
 /**
  * Converts every value that the schema gives a unit, and text where it wants a number, a flag or a list.
@@ -67,6 +72,7 @@ function splitList (value: string): string[] {
 function shortRoutes (value: string): unknown[] {
   return splitList(value).map((item) => {
     const equals = item.indexOf('=')
-    return equals < 0 ? { prefix: item } : { prefix: item.slice(0, equals).trim(), upstream: item.slice(equals + 1).trim() }
+    if (equals < 0) return { prefix: item }
+    return { prefix: item.slice(0, equals).trim(), upstream: item.slice(equals + 1).trim() }
   })
 }

@@ -1,4 +1,4 @@
-// Every error that Bulla answers with: one table of codes, statuses and titles, and the class that carries one.
+// Every error that Bulla answers with: one table of codes, statuses and titles, and the class for them.
 
 /** One row of the error table: the HTTP status and the short title that every answer with this code has. */
 interface ErrorRow { readonly status: number, readonly title: string }

@@ -26,7 +26,9 @@ export interface SingleFlight<T extends object> {
 export function createSingleFlight<T extends object> (options: SingleFlightOptions = {}): SingleFlight<T> {
   const rememberFor = options.rememberFor ?? 0
   const inFlight = new Map<string, Promise<T>>()
-  const results = rememberFor > 0 ? new LRUCache<string, T>({ max: options.max ?? 10_000, ttl: rememberFor }) : null
+  const results = rememberFor > 0
+    ? new LRUCache<string, T>({ max: options.max ?? 10_000, ttl: rememberFor })
+    : null
 
   function start (key: string, work: () => Promise<T>): Promise<T> {
     const flight = work().then((result) => {

@@ -57,7 +57,9 @@ function registerRoute (app: FastifyInstance, route: Route, context: ApiContext)
     if (!app.supportedMethods.includes(method) && METHODS.includes(method)) app.addHttpMethod(method, { hasBody: true })
   }
   for (const url of [route.prefix, `${route.prefix}/*`]) {
-    app.route({ method: [...methods], url, onRequest: guard, config: { streamsBody: true }, handler })
+    app.route({
+      exposeHeadRoute: false, method: [...methods], url, onRequest: guard, config: { streamsBody: true }, handler
+    })
     refuseOtherMethods(app, url, methods)
   }
 }

@@ -13,7 +13,8 @@ const METHODS: readonly HTTPMethods[] = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 
  */
 export function endpoint (app: FastifyInstance, options: RouteOptions, allow?: readonly HTTPMethods[]): void {
   const own = [options.method].flat() as HTTPMethods[]
-  app.route(options)
+  // A host application may add HEAD to every GET; here HEAD has its own answer.
+  app.route({ exposeHeadRoute: false, ...options })
   if (allow !== undefined) return
   refuseOtherMethods(app, options.url, own)
 }
