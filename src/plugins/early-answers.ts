@@ -4,6 +4,7 @@ import { STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import { BullaError, problemHeaders, toProblem, type ErrorCode } from '../lib/errors.ts'
+import { MAX_URL } from './limits.ts'
 import { ENDPOINT_HEADERS } from '../security/response-policy.ts'
 
 /** Node's codes in the words of the contract; whatever else cannot be parsed is a bad request. */
@@ -42,9 +43,14 @@ export function answerFrameworkError (error: FastifyError, request: FastifyReque
 
 function codeOf (error: ClientError): ErrorCode {
   const code = NODE_CODES[String(error.code)] ?? 'bad_request'
-  // Not even the first line fits: it is the URL that is too long.
-  if (code === 'headers_too_large' && error.rawPacket instanceof Buffer && !error.rawPacket.includes('\n')) return 'url_too_long'
-  return code
+  return code === 'headers_too_large' && isFirstLineTooLong(error.rawPacket) ? 'url_too_long' : code
+}
+
+/** Whether it is the URL that is too long, not the headers. */
+function isFirstLineTooLong (packet: unknown): boolean {
+  if (!Buffer.isBuffer(packet) || !/^[A-Z]{3,12} /.test(packet.toString('latin1', 0, 13))) return false
+  const end = packet.indexOf('\n')
+  return end < 0 || end > MAX_URL
 }
 
 /** Whether bytes would be taken for a part of another request's answer. */
