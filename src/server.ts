@@ -106,7 +106,14 @@ export async function registerBulla (
     await scope.register(corsPlugin, { config })
     await scope.register(async (endpoints) => {
       endpoints.addHook('onRequest', async (_request, reply) => { reply.headers(ENDPOINT_HEADERS) })
-      endpoints.setNotFoundHandler(async () => { throw new BullaError('not_found') })
+      // A route, not a handler of last resort: the app's own files stand behind everything.
+      endpoints.route({
+        method: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'],
+        url: '/*',
+        exposeHeadRoute: false,
+        onRequest: async () => { throw new BullaError('not_found') },
+        handler: async () => { throw new BullaError('not_found') }
+      })
       await endpoints.register(loginRoutes, { config, clock })
       await endpoints.register(sessionRoutes, { config })
       await endpoints.register(logoutRoutes, { config })

@@ -4,12 +4,13 @@ import type { Dispatcher } from 'undici'
 import { drain } from '../lib/drain.ts'
 import { BullaError } from '../lib/errors.ts'
 import { readChallenge, stepUpUrl } from './challenge.ts'
-import { isConnectionFault, overloaded, upstreamFailure } from './failures.ts'
+import { overloaded, upstreamFailure } from './failures.ts'
 import type { ForwardCall } from './forward.ts'
 import type { LiveStreams } from './live.ts'
 import type { UpstreamPool } from './pools.ts'
 import type { RequestBody } from './request-body.ts'
 import type { RequestFacts } from './request-headers.ts'
+import { HeldAnswer, mayRepeatFor, mayRepeatOnFault } from './repeat.ts'
 import { headerOf } from './response-headers.ts'
 import { upstreamPath } from './routes.ts'
 
@@ -17,18 +18,8 @@ const kExchange = Symbol('bulla.exchange')
 
 type Response = ServerResponse & { [kExchange]?: Exchange }
 
-/** The most bytes of a refused answer that are kept while another token is fetched. */
-const MOST_HELD = 64 * 1024
-
-/** Methods whose requests may be repeated. @see https://www.rfc-editor.org/rfc/rfc9110#section-9.2.2 */
-const IDEMPOTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE'])
-const SAFE: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS'])
-
 /** Why a call is aborted that nobody waits for any more. */
 class ClientLeft extends Error {}
-
-/** A 401 that waits for another token. */
-interface Held { readonly status: number, readonly headers: readonly Buffer[], readonly chunks: Buffer[], size: number }
 
 /** undici's handler of one call. Its methods run in undici's parser and must not throw. */
 export class Exchange implements Dispatcher.DispatchHandler {
@@ -50,7 +41,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
   /** Bytes of the body that are still to come, or -1 if that is not known. */
   #remaining = -1
   #setCookies: readonly string[]
-  #held: Held | null = null
+  #held: HeldAnswer | null = null
   #release: (() => void) | null = null
 
   constructor (
@@ -190,29 +181,21 @@ export class Exchange implements Dispatcher.DispatchHandler {
       this.#abort?.(new BullaError('step_up_required', { loginUrl: stepUpUrl(this.#loginUrl, challenge) }))
       return true
     }
-    const { method } = this.#call.request
-    if (this.#hasRetried || this.#body !== null || !SAFE.has(method ?? '')) return false
-    this.#held = { status: 401, headers: raw, chunks: [], size: 0 }
+    if (this.#hasRetried || !mayRepeatFor(this.#call.request, this.#body)) return false
+    this.#held = new HeldAnswer(raw)
     return true
   }
 
   #hold (chunk: Buffer): boolean {
     const held = this.#held
-    if (held === null) return true
-    held.chunks.push(chunk)
-    held.size += chunk.length
-    if (held.size > MOST_HELD) {
-      // Too large to wait with: it passes as it is.
-      this.#held = null
-      this.#begin(held.status, held.headers)
-      let takesMore = true
-      for (const part of held.chunks) takesMore = this.onData(part)
-      return takesMore
-    }
-    return true
+    if (held === null || held.add(chunk)) return true
+    // Too large to wait with: it passes as it is.
+    this.#held = null
+    this.#begin(401, held.headers)
+    return this.onData(held.body())
   }
 
-  #renew (held: Held): void {
+  #renew (held: HeldAnswer): void {
     this.#hasRetried = true
     this.#call.renewed().then((renewed) => {
       this.#held = null
@@ -228,10 +211,10 @@ export class Exchange implements Dispatcher.DispatchHandler {
   }
 
   /** The 401 goes to the browser after all. */
-  #pass (held: Held): void {
-    this.#begin(held.status, held.headers)
+  #pass (held: HeldAnswer): void {
+    this.#begin(401, held.headers)
     this.#isOver = true
-    this.#call.response.end(Buffer.concat(held.chunks))
+    this.#call.response.end(held.body())
   }
 
   #again (facts: RequestFacts): void {
@@ -259,8 +242,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
 
   #mayRetry (error: Error): boolean {
     const { route, request } = this.#call
-    return route.config.retry === 'connect' && !this.#hasRetried && this.#body === null &&
-      IDEMPOTENT.has(request.method ?? '') && isConnectionFault(error)
+    return route.config.retry === 'connect' && !this.#hasRetried && mayRepeatOnFault(request, this.#body, error)
   }
 
   #giveBack (): void {

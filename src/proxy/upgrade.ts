@@ -63,8 +63,14 @@ export function browserSocketClass (live: LiveStreams): typeof WebSocket {
       super.setSocket(socket, head, options)
       // Nothing is read before the upstream has taken the socket, so nothing queues up.
       this.pause()
-      keepAlive(this)
+      keepAlive(this, socket)
       bindToSession(this, handshakes.get(socket)?.session ?? null, live)
+    }
+
+    /** A paused socket would never read the other side's consent. */
+    override close (code?: number, reason?: string): void {
+      super.close(code, reason)
+      if (this.isPaused) this.resume()
     }
   }
   return BrowserSocket as unknown as typeof WebSocket
@@ -125,14 +131,17 @@ function bindToSession (socket: WebSocket, session: StreamSession | null, live: 
   else socket.once('close', release)
 }
 
-/** A browser that has gone without a word is noticed. */
-function keepAlive (socket: WebSocket): void {
-  let isAlive = true
-  socket.on('pong', () => { isAlive = true })
+/** A browser that has gone without a word is noticed: nothing came of it for a while, not even the answer to a ping. */
+function keepAlive (webSocket: WebSocket, socket: Duplex & { readonly bytesRead?: number }): void {
+  let seen = -1
   const timer = setInterval(() => {
-    if (!isAlive) return socket.terminate()
-    isAlive = socket.isPaused
-    if (socket.readyState === WebSocket.OPEN) socket.ping()
+    const read = socket.bytesRead ?? 0
+    if (read === seen && !webSocket.isPaused) {
+      webSocket.terminate()
+      return
+    }
+    seen = read
+    if (webSocket.readyState === WebSocket.OPEN) webSocket.ping()
   }, PING_EVERY).unref()
-  socket.once('close', () => { clearInterval(timer) })
+  webSocket.once('close', () => { clearInterval(timer) })
 }

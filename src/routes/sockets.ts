@@ -22,7 +22,7 @@ export interface SocketRoutesOptions {
 }
 
 /** The constraint by which upgrades find routes of their own. */
-const UPGRADE = 'bulla-upgrade'
+const UPGRADE = 'bullaUpgrade'
 
 /**
  * Teaches the router to tell upgrades from calls.
