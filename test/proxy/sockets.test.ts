@@ -183,8 +183,7 @@ t.test('WSS-02 a token that is due is refreshed first, and the 101 carries the n
   const cookie = world.browser.jar.header(world.bulla.url) ?? ''
   ahead = 9_000
   const socket = open(t, { built: world.bulla, cookie })
-  const [answer] = await once(socket, 'upgrade')
-  await once(socket, 'open')
+  const [[answer]] = await Promise.all([once(socket, 'upgrade'), once(socket, 'open')])
   t.match(answer.headers['set-cookie']?.[0], /^bulla\.0=/)
   t.equal(world.provider.calls.token, 2)
 })
