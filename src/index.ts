@@ -9,6 +9,7 @@ export { ConfigError, loadConfig, type ConfigSource } from './config/load.ts'
 export type { Config, RouteConfig, Settings } from './config/schema.ts'
 export { BullaError, type ErrorCode, type Problem } from './lib/errors.ts'
 export { buildServer, type Dependencies, type Server } from './server.ts'
+export type { RevocableSession, Revocation, RevocationKind, RevocationList } from './session/revocation-list.ts'
 export type { Session } from './session/session.ts'
 
 /** The plugin's options: the settings of the configuration file, and stand-ins for tests. */

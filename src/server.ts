@@ -12,12 +12,15 @@ import { errorsPlugin } from './plugins/errors.ts'
 import { limitsPlugin } from './plugins/limits.ts'
 import { liveStreamsPlugin } from './plugins/live-streams.ts'
 import { oidcPlugin } from './plugins/oidc.ts'
+import { revocationPlugin } from './plugins/revocation.ts'
 import { sessionPlugin } from './plugins/session.ts'
 import { holdContinue } from './proxy/expect.ts'
 import type { PoolLimits } from './proxy/pools.ts'
 import { adminRoutes } from './routes/admin.ts'
 import { apiRoutes } from './routes/api.ts'
 import { devServerRoutes } from './routes/dev-server.ts'
+import { backchannelRoutes } from './routes/backchannel.ts'
+import { clientRoutes } from './routes/client.ts'
 import { healthRoutes } from './routes/health.ts'
 import { loginRoutes } from './routes/login.ts'
 import { logoutRoutes } from './routes/logout.ts'
@@ -26,6 +29,7 @@ import { addUpgradeConstraint } from './routes/sockets.ts'
 import { spaRoutes } from './routes/spa.ts'
 import { BullaError } from './lib/errors.ts'
 import { ENDPOINT_HEADERS } from './security/response-policy.ts'
+import type { RevocationList } from './session/revocation-list.ts'
 
 /** Bytes of a request's header. */
 const MAX_HEADERS = 16 * 1024
@@ -39,6 +43,8 @@ export interface Dependencies {
   readonly clock?: Clock
   /** How the authorization server is called. Default: a pool of its own. */
   readonly fetch?: Fetch
+  /** Sessions that are over before their time. Default: a list in the memory of this process. */
+  readonly revocationList?: RevocationList
   /** Fastify's logger option. Default: pino at `log.level`. */
   readonly logger?: FastifyServerOptions['logger']
   /** Connections to each upstream. Default: `POOL_LIMITS`. */
@@ -97,6 +103,7 @@ export async function registerBulla (
 ): Promise<void> {
   const clock = deps.clock ?? systemClock
   await app.register(oidcPlugin, { config, clock, fetch: deps.fetch })
+  await app.register(revocationPlugin, { config, clock, list: deps.revocationList })
   await app.register(sessionPlugin, { config, clock })
   await app.register(liveStreamsPlugin, { clock })
   addUpgradeConstraint(app)
@@ -115,9 +122,11 @@ export async function registerBulla (
         handler: async () => { throw new BullaError('not_found') }
       })
       await endpoints.register(loginRoutes, { config, clock })
-      await endpoints.register(sessionRoutes, { config })
-      await endpoints.register(logoutRoutes, { config })
+      await endpoints.register(sessionRoutes, { config, clock })
+      await endpoints.register(logoutRoutes, { config, clock })
+      if (config.backchannel_logout) await endpoints.register(backchannelRoutes, { config, clock })
       await endpoints.register(healthRoutes)
+      await endpoints.register(clientRoutes)
     }, { prefix: config.base_path })
     await scope.register(apiRoutes, { config, clock, poolLimits: deps.poolLimits, bodyStall: deps.bodyStall })
     if (config.spa === undefined) scope.setNotFoundHandler(async () => { throw new BullaError('not_found') })

@@ -2,6 +2,7 @@
 import { parseArgs } from 'node:util'
 import { ConfigError } from '../config/load.ts'
 import { keysCommand } from './keys.ts'
+import { openCommand } from './open.ts'
 import { serveCommand } from './serve.ts'
 
 /** What a command is handed of the process. */
@@ -10,15 +11,21 @@ export interface CliContext {
   readonly env: Readonly<Record<string, string | undefined>>
   out (text: string): void
   err (text: string): void
+  /** All of standard input. */
+  input (): Promise<string>
 }
 
 /** The options of the command line. */
-export interface CliOptions { readonly config?: string, readonly json: boolean }
+export interface CliOptions { readonly config?: string, readonly json: boolean, readonly stage?: string }
 
 const USAGE = `bulla: the stateless Backend-for-Frontend
 
   bulla [serve]          start the server
   bulla keys generate    print a new key for BULLA_KEYS
+  bulla keys list        the keys of the ring, by their ids
+  bulla keys rotate --stage publish|activate|retire
+                         one step of replacing the key that seals
+  bulla open [COOKIE]    what a sealed cookie holds, tokens masked
 
   --config FILE          a YAML or JSON configuration file (or BULLA_CONFIG)
   --json                 machine-readable output
@@ -38,6 +45,7 @@ export async function runCli (context: CliContext): Promise<number> {
   try {
     if (command === 'serve' && rest.length === 0) return await serveCommand(context, options)
     if (command === 'keys') return keysCommand(context, options, rest)
+    if (command === 'open') return await openCommand(context, options, rest)
     if (command === 'help') {
       context.out(USAGE)
       return 0
@@ -56,11 +64,17 @@ function parse (context: CliContext): { options: CliOptions, words: string[] } |
     const { values, positionals } = parseArgs({
       args: [...context.args],
       allowPositionals: true,
-      options: { config: { type: 'string' }, json: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } }
+      options: {
+        config: { type: 'string' },
+        json: { type: 'boolean' },
+        stage: { type: 'string' },
+        help: { type: 'boolean', short: 'h' }
+      }
     })
     const options: CliOptions = {
       json: values.json === true,
-      ...(values.config === undefined ? {} : { config: values.config })
+      ...(values.config === undefined ? {} : { config: values.config }),
+      ...(values.stage === undefined ? {} : { stage: values.stage })
     }
     return { options, words: values.help === true ? ['help'] : positionals }
   } catch (error) {

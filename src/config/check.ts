@@ -3,7 +3,8 @@ import { accessSync, constants, existsSync } from 'node:fs'
 import { METHODS } from 'node:http'
 import { BlockList, isIP } from 'node:net'
 import { isLoopback } from '../lib/loopback.ts'
-import { keyFault } from '../lib/ring-key.ts'
+import { parsePeer } from '../lib/peer.ts'
+import { ringFaults } from '../lib/ring-key.ts'
 import type { RouteConfig, Settings } from './schema.ts'
 
 /**
@@ -22,6 +23,7 @@ export function checkSettings (settings: Settings, problems: string[]): void {
   checkCookies(settings, problems)
   checkTrustedProxies(settings, problems)
   checkAllowedOrigins(settings, problems)
+  checkLogout(settings, problems)
   checkFiles(settings, problems)
 }
 
@@ -72,11 +74,7 @@ function checkSecrets (settings: Settings, problems: string[]): void {
     }
     return
   }
-  settings.keys.forEach((key, index) => {
-    const fault = keyFault(key)
-    if (fault !== null) problems.push(`keys: key ${index + 1} ${fault}.`)
-  })
-  if (new Set(settings.keys).size !== settings.keys.length) problems.push('keys: a key is listed twice.')
+  for (const fault of ringFaults(settings.keys)) problems.push(`keys: ${fault}.`)
 }
 
 const LOCAL_PATH = /^\/(?![/\\])[!-[\]-~]*$/
@@ -185,6 +183,18 @@ function isAddressRange (entry: string): boolean {
     return bits === undefined || /^\d+$/.test(bits)
   } catch {
     return false
+  }
+}
+
+function checkLogout (settings: Settings, problems: string[]): void {
+  for (const entry of arrayOf(settings.clear_site_data)) {
+    if (!['cache', 'storage', 'off'].includes(entry)) {
+      // RPI-11: "cookies" ends the sessions of every app of the domain, and that at the authorization server.
+      problems.push(`clear_site_data names ${entry}: only cache, storage or off can be used.`)
+    }
+  }
+  for (const entry of arrayOf(settings.peers)) {
+    if (parsePeer(entry) === null) problems.push(`peers: ${entry} must be dns:host:port or an origin such as https://bulla-1.internal.`)
   }
 }
 

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { parse as parseYaml } from 'yaml'
 import { Value } from 'typebox/value'
+import { parseKeys } from '../lib/ring-key.ts'
 import { configSchema, type Config, type Settings } from './schema.ts'
 import { fromEnvironment } from './environment.ts'
 import { convertUnits } from './units.ts'
@@ -78,7 +79,7 @@ function readSecretFiles (raw: Record<string, unknown>, problems: string[]): voi
     }
     try {
       const content = readFileSync(path, 'utf8').trim()
-      raw[name] = name === 'keys' ? content.split(/[\s,]+/).filter((key) => key !== '') : content
+      raw[name] = name === 'keys' ? parseKeys(content) : content
     } catch (error) {
       problems.push(`${name}_file cannot be read: ${firstLine(error)}`)
     }

@@ -76,11 +76,18 @@ export const configSchema = Type.Object({
   base_path: text('The path under which the endpoints of Bulla stand.', '/bff'),
   default_return_to: text('Where a login ends that named no acceptable return_to: a local path.', '/'),
   post_logout_page: text('Where a logout ends: a local path.', '/'),
+  backchannel_logout: flag(true,
+    'Offers /bff/backchannel-logout. Turn it off where several replicas run without peers or a list of their own.'),
+  peers: list([],
+    'Who is told of a back-channel logout: dns:host:port, a name whose every address is a replica, or origins.'),
+  clear_site_data: list(['cache', 'storage'], 'What Clear-Site-Data names at logout: cache, storage; or off.'),
   session: Type.Object({
     max_age: duration('12h', 'The absolute lifetime of a session.'),
     idle_timeout: duration('off', 'The time without activity after which a session ends; off: never.')
   }, { additionalProperties: false, default: {} }),
   refresh: Type.Object({
+    mode: choice(['server', 'browser'], 'server',
+      'Who refreshes: any request that finds the access token old, or only the browser client, under a lock.'),
     ahead: duration('60s', 'How long before the access token\'s expiry it is refreshed; at most a fifth of its lifetime.')
   }, { additionalProperties: false, default: {} }),
   cookie: Type.Object({
@@ -92,6 +99,7 @@ export const configSchema = Type.Object({
     header: text('The name of the CSRF header.', 'x-csrf')
   }, { additionalProperties: false, default: {} }),
   allowed_origins: list([], 'Further origins whose apps may call: exact, answered by CORS, and for WebSockets.'),
+  routing_cookie: flag(false, 'Sets a random cookie at login, for load balancers that hash on a cookie.'),
   trusted_proxies: list([], 'Addresses or CIDR ranges whose X-Forwarded-* headers are believed.'),
   upstream_ca: Type.Optional(text('A file with further CA certificates for upstreams.')),
   issuer_ca: Type.Optional(text('A file with further CA certificates for the authorization server.')),

@@ -1,13 +1,13 @@
 // The answer of the authorization server: checked, its code exchanged, the ID token verified, a session made.
-import { randomBytes } from 'node:crypto'
 import * as oauth from 'oauth4webapi'
 import { unixSeconds, type Clock } from '../lib/clock.ts'
 import { BullaError } from '../lib/errors.ts'
 import type { Session } from '../session/session.ts'
 import type { OidcClient } from './client-auth.ts'
 import { verifyIdToken, type IdTokenClaims } from './id-token.ts'
-import type { LoginState } from './login-state.ts'
+import { sessionIdOf, type LoginState } from './login-state.ts'
 import type { Provider } from './provider.ts'
+import { authorizationEnd, refreshTokenEnd } from './refresh-expiry.ts'
 
 /** What finishing a login needs. */
 export interface CallbackOptions {
@@ -43,7 +43,7 @@ export async function finishLogin (params: URLSearchParams, login: LoginState, o
     expectedNonce: login.nonce, requireIdToken: true
   }))
   const claims = await verified(tokens, options)
-  return createSession(tokens, claims, options)
+  return createSession(tokens, claims, login, options)
 }
 
 function validateAnswer (
@@ -100,10 +100,12 @@ async function verified (tokens: oauth.TokenEndpointResponse, options: CallbackO
   }
 }
 
-function createSession (tokens: oauth.TokenEndpointResponse, claims: IdTokenClaims, options: CallbackOptions): Session {
+function createSession (
+  tokens: oauth.TokenEndpointResponse, claims: IdTokenClaims, login: LoginState, options: CallbackOptions
+): Session {
   const now = unixSeconds(options.clock)
   return {
-    sid: randomBytes(16).toString('base64url'),
+    sid: sessionIdOf(login),
     generation: 0,
     subject: claims.sub,
     ...tokenFields(tokens, now),
@@ -112,12 +114,13 @@ function createSession (tokens: oauth.TokenEndpointResponse, claims: IdTokenClai
     ...(typeof claims.auth_time === 'number' ? { authTime: claims.auth_time } : {}),
     claims: keptClaims(claims, options.claims),
     createdAt: now,
-    expiresAt: now + options.maxAge
+    expiresAt: Math.min(now + options.maxAge, authorizationEnd(tokens, now))
   }
 }
 
 /** The fields of a session that a token response sets. */
-export type TokenFields = Pick<Session, 'accessToken' | 'accessTokenExpiresAt' | 'accessTokenIssuedAt' | 'refreshToken' | 'scope'>
+export type TokenFields = Pick<Session,
+  'accessToken' | 'accessTokenExpiresAt' | 'accessTokenIssuedAt' | 'refreshToken' | 'refreshTokenExpiresAt' | 'scope'>
 
 /**
  * The fields of a session that a token response sets.
@@ -126,11 +129,13 @@ export type TokenFields = Pick<Session, 'accessToken' | 'accessTokenExpiresAt' |
  * @param now Unix seconds
  */
 export function tokenFields (tokens: oauth.TokenEndpointResponse, now: number): TokenFields {
+  const refreshTokenExpiresAt = refreshTokenEnd(tokens, now)
   return {
     accessToken: tokens.access_token,
     accessTokenIssuedAt: now,
     accessTokenExpiresAt: now + (tokens.expires_in ?? DEFAULT_LIFETIME),
     ...(tokens.refresh_token === undefined ? {} : { refreshToken: tokens.refresh_token }),
+    ...(refreshTokenExpiresAt === undefined ? {} : { refreshTokenExpiresAt }),
     ...(tokens.scope === undefined ? {} : { scope: tokens.scope })
   }
 }

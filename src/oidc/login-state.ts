@@ -1,4 +1,5 @@
 // What must be remembered of one login between leaving for the provider and coming back; sealed in a cookie of its own.
+import { createHash } from 'node:crypto'
 import * as oauth from 'oauth4webapi'
 
 /** One login in flight. */
@@ -34,4 +35,15 @@ const STATE = /^[A-Za-z0-9_-]{43}$/
  */
 export function loginId (state: string | null): string | null {
   return state !== null && STATE.test(state) ? state.slice(0, 8) : null
+}
+
+/**
+ * The `sid` of the session that a login becomes: as random as its verifier, and known before the session is, so
+ * that a logout can end a login in flight too.
+ *
+ * @param login the login
+ * @returns 128 bits, base64url
+ */
+export function sessionIdOf (login: Pick<LoginState, 'codeVerifier'>): string {
+  return createHash('sha256').update(`bulla/1 sid ${login.codeVerifier}`).digest().subarray(0, 16).toString('base64url')
 }

@@ -1,44 +1,60 @@
-// What a request's session is worth now: served as it is, refreshed first, or refused; decided once for all routes.
-import { createHash } from 'node:crypto'
-import type { FastifyBaseLogger } from 'fastify'
+// What a request's session is worth now: served as it is, refreshed first, or refused; decided for all routes.
 import { unixSeconds, type Clock } from '../lib/clock.ts'
 import { BullaError } from '../lib/errors.ts'
-import { describeError } from '../lib/redact.ts'
-import { createSingleFlight } from '../lib/single-flight.ts'
-import { refreshSession, type RefreshOptions, type RefreshOutcome } from '../oidc/refresh.ts'
+import type { Activity } from '../session/companions.ts'
+import type { Cookies } from '../session/cookies.ts'
+import { deliver } from '../session/delivery.ts'
 import { hasLiveAccessToken, needsRefresh, type Session } from '../session/session.ts'
 import type { SessionState, SessionStore } from '../session/store.ts'
+import type { Spender, Spent } from './spender.ts'
 
 /** A session that may be used, and the cookies that the answer must carry. */
-export interface ActiveSession { readonly session: Session, readonly setCookies: readonly string[] }
+export interface ActiveSession {
+  readonly session: Session
+  /** Read it when the answer starts: it brings the newest session that is known by then. */
+  readonly setCookies: readonly string[]
+}
 
 /** Makes sessions usable. */
 export interface Renewal {
   /**
    * The session of a request, refreshed if that is due.
    *
-   * @throws {BullaError} `login_required`, `session_expired`, `session_stale`, `idp_unavailable`, `idp_misconfigured`
+   * @throws {BullaError} `login_required`, `session_expired`, `session_stale`, `idp_unavailable`,
+   * `idp_misconfigured`
    */
   activate (state: SessionState): ActiveSession | Promise<ActiveSession>
-  /** The same, refreshed even if it is not due. */
+  /** The same, refreshed even if it is not due; harmless while the access token is alive. */
   renew (state: SessionState): Promise<ActiveSession>
+  /**
+   * Refreshes because someone asked for it, and says so if it could not be done.
+   *
+   * @throws {BullaError} `login_required`, `session_expired`, `idp_unavailable`, `idp_misconfigured`
+   */
+  refresh (state: SessionState): Promise<ActiveSession>
+  /** The newest generation of a session that this process remembers; most often the session itself. */
+  latest (session: Session): Session
 }
 
 /** What renewal needs. */
 export interface RenewalOptions {
+  readonly cookies: Cookies
   readonly store: SessionStore
-  readonly oidc: RefreshOptions
+  readonly activity: Activity
+  readonly spender: Spender
   readonly clock: Clock
+  /** `browser`: only {@link Renewal.refresh} refreshes. */
+  readonly mode: 'server' | 'browser'
   /** Seconds before the expiry. */
   readonly ahead: number
-  readonly log: FastifyBaseLogger
 }
 
-/** Milliseconds for which late requests with the old cookie get the very same new session. */
-const REMEMBER = 60_000
-
 /** Seconds after which a client may try again. */
-const RETRY_AFTER = 5
+const RETRY_AFTER = 2
+
+const NONE: readonly string[] = []
+
+type Failure = Exclude<Spent, { kind: 'renewed' }>
 
 /**
  * Creates the renewal.
@@ -46,63 +62,108 @@ const RETRY_AFTER = 5
  * @param options what it needs
  */
 export function createRenewal (options: RenewalOptions): Renewal {
-  const { store, clock, ahead, log } = options
-  const flights = createSingleFlight<ActiveSession>({ rememberFor: REMEMBER })
+  const { cookies, store, activity, spender, clock, mode, ahead } = options
 
   function activate (state: SessionState): ActiveSession | Promise<ActiveSession> {
-    const { session } = state
-    if (session === null) throw new BullaError(state.error ?? 'login_required')
-    const now = unixSeconds(clock)
-    if (!needsRefresh(session, now, ahead) || state.isSpent) {
-      if (hasLiveAccessToken(session, now)) return { session, setCookies: [] }
-      throw new BullaError('session_expired')
+    const session = sessionOf(state)
+    if (mode === 'server' && needsRefresh(session, unixSeconds(clock), ahead)) return renewed(state, false)
+    return asItIs(session, state)
+  }
+
+  /** Served if its access token lives. In browser mode the refresh token stayed at home: the browser renews. */
+  function asItIs (session: Session, state: SessionState): ActiveSession | Promise<ActiveSession> {
+    if (hasLiveAccessToken(session, unixSeconds(clock))) {
+      return activity.isDue(state) ? served(session, state, NONE) : { session, setCookies: NONE }
     }
-    return renew(state)
+    throw new BullaError(mode === 'browser' && !isSpent(session, state) ? 'session_stale' : 'session_expired')
   }
 
   async function renew (state: SessionState): Promise<ActiveSession> {
-    const { session } = state
-    if (session === null) throw new BullaError(state.error ?? 'login_required')
-    if (session.refreshToken === undefined || state.isSpent) throw new BullaError('session_expired')
-    return await flights.run(flightKey(session), async () => await spend(session, state))
+    const session = sessionOf(state)
+    if (mode === 'browser' || session.refreshToken === undefined) return await asItIs(session, state)
+    return await renewed(state, true)
   }
 
-  async function spend (session: Session, state: SessionState): Promise<ActiveSession> {
-    const outcome = await refreshSession(session, options.oidc)
-    if (outcome.kind === 'renewed') {
-      return { session: outcome.session, setCookies: await store.write(outcome.session, state.own) }
-    }
-    return await withoutRenewal(session, outcome)
+  /** Late requests first get what this process knows already; only then is a refresh token spent. */
+  async function renewed (state: SessionState, isForced: boolean): Promise<ActiveSession> {
+    const session = sessionOf(state)
+    const latest = spender.latest(session)
+    const isNewer = latest !== session
+    const isEnough = isNewer && (isForced || !needsRefresh(latest, unixSeconds(clock), ahead))
+    if (isEnough) return await served(latest, state, NONE)
+    if (isSpent(latest, state)) return await asItIs(latest, state)
+    const spent = await spender.spend(latest)
+    if (spent.kind === 'renewed') return await served(spent.session, state, NONE)
+    return await withoutRenewal(latest, state, spent)
   }
 
   /** While the access token is alive a failed refresh is harmless. */
   async function withoutRenewal (
-    session: Session, outcome: Exclude<RefreshOutcome, { kind: 'renewed' }>
+    session: Session, state: SessionState, failure: Failure
   ): Promise<ActiveSession> {
-    const alive = hasLiveAccessToken(session, unixSeconds(clock))
-    switch (outcome.kind) {
+    if (failure.kind === 'mismatch') throw await ended(failure.session)
+    if (failure.kind === 'revoked') throw told(failure, NONE)
+    const isLost = failure.kind === 'invalid_grant' || failure.kind === 'unsealable'
+    const mark = isLost ? [await store.markSpent(session)] : NONE
+    if (hasLiveAccessToken(session, unixSeconds(clock))) return await served(session, state, mark)
+    if (failure.kind === 'invalid_grant') throw new BullaError('session_stale', { setCookies: mark })
+    throw told(failure, mark)
+  }
+
+  async function refresh (state: SessionState): Promise<ActiveSession> {
+    const session = sessionOf(state)
+    const latest = spender.latest(session)
+    if (latest !== session) return await served(latest, state, NONE)
+    if (isSpent(session, state)) throw new BullaError('session_expired')
+    if (session.refreshToken === undefined) {
+      throw new BullaError('session_expired', { setCookies: [await store.markSpent(session)] })
+    }
+    const spent = await spender.spend(session)
+    if (spent.kind === 'renewed') return await served(spent.session, state, NONE)
+    if (spent.kind === 'mismatch') throw await ended(spent.session)
+    throw told(spent, spent.kind === 'invalid_grant' ? [await store.markSpent(session)] : NONE)
+  }
+
+  /** A tombstone names the session, whatever generation arrives later; no cookie of a newer login is touched. */
+  async function ended (session: Session): Promise<BullaError> {
+    return new BullaError('session_expired', { setCookies: await store.end(session, cookies.read(undefined)) })
+  }
+
+  function told (failure: Exclude<Failure, { kind: 'mismatch' }>, setCookies: readonly string[]): BullaError {
+    switch (failure.kind) {
+      case 'invalid_grant': return new BullaError('session_expired', { setCookies })
+      case 'revoked': return new BullaError('session_revoked')
+      case 'unsealable': return failure.error.withCookies(setCookies)
+      case 'misconfigured': return new BullaError('idp_misconfigured', { cause: failure.cause })
       case 'transient':
-        log.warn({ cause: describeError(outcome.cause) }, 'refresh failed for now')
-        if (alive) return { session, setCookies: [] }
-        throw new BullaError('idp_unavailable', { retryAfter: RETRY_AFTER })
-      case 'misconfigured':
-        log.error({ cause: describeError(outcome.cause) }, 'the authorization server refuses to refresh for this client')
-        if (alive) return { session, setCookies: [] }
-        throw new BullaError('idp_misconfigured')
-      case 'mismatch':
-        log.error({ cause: describeError(outcome.cause) }, 'the refreshed tokens speak of another login')
-        throw new BullaError('session_expired', { setCookies: [await store.markSpent(session)] })
-      case 'invalid_grant': {
-        const setCookies = [await store.markSpent(session)]
-        if (alive) return { session, setCookies }
-        throw new BullaError('session_stale', { setCookies })
+        return new BullaError('idp_unavailable', { retryAfter: RETRY_AFTER, cause: failure.cause })
+    }
+  }
+
+  /** The cookies are put together when the answer starts, so that a slow one never brings back an older session. */
+  async function served (
+    session: Session, state: SessionState, marks: readonly string[]
+  ): Promise<ActiveSession> {
+    const extras = activity.isDue(state) ? [...marks, await activity.mark(session)] : marks
+    return {
+      session,
+      get setCookies () {
+        const latest = spender.latest(session)
+        const sealed = latest === state.session ? null : spender.sealed(latest)
+        if (sealed === null) return extras
+        return [...deliver(cookies, sealed, state.own, marks.length > 0), ...extras]
       }
     }
   }
 
-  return { activate, renew }
+  function isSpent (session: Session, state: SessionState): boolean {
+    return state.spentGeneration !== undefined && state.spentGeneration >= session.generation
+  }
+
+  return { activate, renew, refresh, latest: (session) => spender.latest(session) }
 }
 
-function flightKey (session: Session): string {
-  return createHash('sha256').update(`${session.generation}.${session.refreshToken}`).digest('base64url')
+function sessionOf (state: SessionState): Session {
+  if (state.session === null) throw new BullaError(state.error ?? 'login_required')
+  return state.session
 }

@@ -1,16 +1,19 @@
-// Gives the app its sessions: `app.sessions` opens and writes them, `request.session` holds the one of a request.
+// Gives the app its sessions: `app.sessions` opens and writes them, `request.session` holds a request's own.
 import cookie from '@fastify/cookie'
-import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { FastifyBaseLogger, FastifyInstance, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import type { Config } from '../config/schema.ts'
 import type { Clock } from '../lib/clock.ts'
+import { withCompanions, type Activity } from '../session/companions.ts'
 import { createCookies, type Cookies } from '../session/cookies.ts'
-import { createKeyring } from '../session/keyring.ts'
+import { createKeyringSource } from '../session/keyring-source.ts'
 import { createLoginCookies, type LoginCookies } from '../session/login-cookies.ts'
 import { createSealer } from '../session/seal.ts'
+import type { SessionSize } from '../session/sealed-session.ts'
 import type { Session } from '../session/session.ts'
 import { createSessionStore, type SessionState, type SessionStore } from '../session/store.ts'
 import { createRenewal, type Renewal } from './renewal.ts'
+import { createSpender } from './spender.ts'
 
 /** What the plugin is handed. */
 export interface SessionPluginOptions { readonly config: Config, readonly clock: Clock }
@@ -21,6 +24,7 @@ export interface Sessions {
   readonly store: SessionStore
   readonly logins: LoginCookies
   readonly renewal: Renewal
+  readonly activity: Activity
   /** The fingerprints of the key ring, the sealing key first. */
   kids (): readonly string[]
   /** What a request's cookies amount to. */
@@ -41,16 +45,33 @@ export const sessionPlugin = fp(async function sessionPlugin (app: FastifyInstan
   const cookies = createCookies({
     publicUrl: config.public_url, basePath: config.base_path, prefix: config.cookie.prefix, sameSite: config.cookie.same_site
   }, (name, value, attributes) => app.serializeCookie(name, value, attributes))
-  const keyring = createKeyring(config.keys, {
-    origin: config.public_url, issuer: config.issuer, clientId: config.client_id
+  const keyring = createKeyringSource({
+    keys: config.keys,
+    file: config.keys_file,
+    binding: { origin: config.public_url, issuer: config.issuer, clientId: config.client_id },
+    log: app.log
   })
-  const sealer = createSealer(() => keyring)
-  const store = createSessionStore({ cookies, sealer, clock, budget: config.cookie.budget })
-  const renewal = createRenewal({
-    store,
+  app.addHook('onClose', () => { keyring.close() })
+  const sealer = createSealer(keyring.current, {
+    onManySeals: (kid, purpose, count) => {
+      app.log.warn({ kid, purpose, count }, 'this key has sealed very often: rotate it (docs/keys.md)')
+    }
+  })
+  const { mode, ahead } = config.refresh
+  const { store, activity } = withCompanions(createSessionStore({
+    cookies,
+    sealer,
     clock,
-    ahead: config.refresh.ahead,
+    budget: config.cookie.budget,
+    layout: mode === 'browser' ? 'split' : 'single',
+    onWrite: reportSizes(app.log)
+  }), { cookies, sealer, clock, idleTimeout: config.session.idle_timeout, routing: config.routing_cookie })
+  const spender = createSpender({
+    cookies,
+    store,
     log: app.log,
+    isRevoked: (session) => app.revocations.isRevoked(session),
+    revokeTokens: (session) => { app.revocations.revokeTokens(session) },
     oidc: {
       provider: app.oidc.provider,
       client: app.oidc.client,
@@ -59,14 +80,27 @@ export const sessionPlugin = fp(async function sessionPlugin (app: FastifyInstan
       claims: config.claims
     }
   })
+  const renewal = createRenewal({ cookies, store, activity, spender, clock, mode, ahead })
   app.decorate('sessions', {
     cookies,
     store,
+    activity,
     logins: createLoginCookies(cookies, sealer, clock),
     renewal,
-    kids: () => keyring.kids,
-    read: (request) => store.read(request.headers.cookie)
+    kids: () => keyring.current().kids,
+    read: (request) => app.revocations.judge(store.read(request.headers.cookie))
   } satisfies Sessions)
   app.decorateRequest('session', null)
-}, { name: 'bulla-session', fastify: '5.x', dependencies: ['bulla-oidc'] })
+}, { name: 'bulla-session', fastify: '5.x', dependencies: ['bulla-oidc', 'bulla-revocation'] })
 
+/** The first session, and the first that had to leave something out, say how full the cookies are. */
+function reportSizes (log: FastifyBaseLogger): (size: SessionSize) => void {
+  const told = new Set<string>()
+  return ({ shed, ...size }) => {
+    const what = shed.join()
+    if (told.has(what)) return
+    told.add(what)
+    if (shed.length === 0) log.info(size, 'a session fits its cookies')
+    else log.warn({ ...size, shed }, 'sessions are too large for cookie.budget: parts are left out')
+  }
+}

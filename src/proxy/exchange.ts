@@ -40,7 +40,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
   #hasWritten = false
   /** Bytes of the body that are still to come, or -1 if that is not known. */
   #remaining = -1
-  #setCookies: readonly string[]
+  #renewedCookies: readonly string[] | null = null
   #held: HeldAnswer | null = null
   #release: (() => void) | null = null
 
@@ -54,7 +54,6 @@ export class Exchange implements Dispatcher.DispatchHandler {
     this.#live = live
     this.#loginUrl = loginUrl
     this.#path = upstreamPath(call.route, call.target)
-    this.#setCookies = call.setCookies
     const response = call.response as Response
     response[kExchange] = this
     response.on('close', onClose)
@@ -149,8 +148,8 @@ export class Exchange implements Dispatcher.DispatchHandler {
   }
 
   #begin (status: number, raw: readonly Buffer[]): boolean {
-    const { route, response, cors, session } = this.#call
-    const head = route.responseHeaders.build(raw, status, this.#path, this.#setCookies, cors)
+    const { route, response, cors, session, setCookies } = this.#call
+    const head = route.responseHeaders.build(raw, status, this.#path, this.#renewedCookies ?? setCookies, cors)
     if (head.isEventStream && session !== null) {
       this.#release = this.#live.add(session, () => { this.#endStream() })
       if (this.#release === null) {
@@ -201,7 +200,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
       this.#held = null
       if (this.#hasLeft) return
       if (renewed === null) return this.#pass(held)
-      this.#setCookies = [...this.#setCookies, ...renewed.setCookies]
+      this.#renewedCookies = renewed.setCookies
       if (renewed.accessToken === this.#call.facts.accessToken) return this.#pass(held)
       this.#again({ ...this.#call.facts, accessToken: renewed.accessToken })
     }).catch((error: unknown) => {

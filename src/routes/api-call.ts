@@ -47,9 +47,9 @@ export function createApiHandler (route: Route, context: ApiContext): (request: 
     const target = acceptedTarget(route, request, context.routes)
     const { origin } = request.headers
     const cors = origin !== undefined && allowed.has(origin) ? corsHeaders(origin) : null
-    if (token === 'none') return start(request, reply, target, cors, null, null, NO_COOKIES)
+    if (token === 'none') return start(request, reply, target, cors, null, null)
     const state = sessions.read(request)
-    if (token === 'optional' && state.session === null) return start(request, reply, target, cors, null, null, NO_COOKIES)
+    if (token === 'optional' && state.session === null) return start(request, reply, target, cors, null, null)
     let active: ActiveSession | Promise<ActiveSession>
     try {
       active = sessions.renewal.activate(state)
@@ -69,7 +69,7 @@ export function createApiHandler (route: Route, context: ApiContext): (request: 
   ): void {
     request.session = active.session
     try {
-      start(request, reply, target, cors, state, active.session, active.setCookies)
+      start(request, reply, target, cors, state, active)
     } catch (error) {
       reply.send(toBullaError(error).withCookies(active.setCookies))
     }
@@ -77,9 +77,9 @@ export function createApiHandler (route: Route, context: ApiContext): (request: 
 
   function start (
     request: FastifyRequest, reply: FastifyReply, target: Target, cors: ForwardCall['cors'], state: SessionState | null,
-    session: Session | null, setCookies: readonly string[]
+    active: Pick<ActiveSession, 'setCookies'> & Partial<ActiveSession> | null
   ): void {
-    context.forwarder.forward(new ApiCall(context, route, request, reply, target, cors, state, session, setCookies))
+    context.forwarder.forward(new ApiCall(context, route, request, reply, target, cors, state, active))
   }
 
   /** Without a usable session: an optional token is left out, a navigation goes to login and comes back. */
@@ -89,7 +89,7 @@ export function createApiHandler (route: Route, context: ApiContext): (request: 
     const fault = toBullaError(error)
     const isLoginMissing = fault.statusCode === 401
     if (token === 'optional' && isLoginMissing) {
-      start(request, reply, target, cors, null, null, fault.setCookies)
+      start(request, reply, target, cors, null, { setCookies: fault.setCookies })
     } else if (isLoginMissing && request.method === 'GET' && isNavigation(request.headers)) {
       const returnTo = encodeURIComponent(target.path + target.query)
       if (fault.setCookies.length > 0) reply.header('set-cookie', fault.setCookies)
@@ -118,16 +118,17 @@ class ApiCall implements ForwardCall {
   readonly target: Target
   readonly cors: ForwardCall['cors']
   readonly session: Session | null
-  readonly setCookies: readonly string[]
   readonly #context: ApiContext
   readonly #state: SessionState | null
   readonly #reply: FastifyReply
+  readonly #active: Pick<ActiveSession, 'setCookies'> | null
   readonly #startedAt = performance.now()
 
   constructor (
     context: ApiContext, route: Route, request: FastifyRequest, reply: FastifyReply, target: Target, cors: ForwardCall['cors'],
-    state: SessionState | null, session: Session | null, setCookies: readonly string[]
+    state: SessionState | null, active: Pick<ActiveSession, 'setCookies'> & Partial<ActiveSession> | null
   ) {
+    const session = active?.session ?? null
     this.#context = context
     this.#state = state
     this.#reply = reply
@@ -137,12 +138,17 @@ class ApiCall implements ForwardCall {
     this.target = target
     this.cors = cors
     this.session = session
-    this.setCookies = setCookies
+    this.#active = active
     this.facts = {
       accessToken: session === null ? null : session.accessToken,
       forwardedFor: forwardedFor(request),
       requestId: request.id
     }
+  }
+
+  /** Read when the answer starts: a slow one brings the newest session, not the one that it set out with. */
+  get setCookies (): readonly string[] {
+    return this.#active === null ? NO_COOKIES : this.#active.setCookies
   }
 
   failed (error: BullaError): void {

@@ -3,11 +3,9 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Config } from '../config/schema.ts'
 import type { Clock } from '../lib/clock.ts'
 import { BullaError } from '../lib/errors.ts'
-import { describeError } from '../lib/redact.ts'
 import { allowedParams, authorizationUrl } from '../oidc/authorize.ts'
 import { finishLogin } from '../oidc/callback.ts'
 import { createLoginState, loginId, type LoginState } from '../oidc/login-state.ts'
-import { revokeTokens } from '../oidc/logout.ts'
 import { isNavigation, isPrefetch } from '../security/navigation.ts'
 import { acceptedReturnTo, type ReturnToPolicy } from '../security/return-to.ts'
 import { endpoint } from './endpoint.ts'
@@ -69,7 +67,7 @@ export async function loginRoutes (app: FastifyInstance, options: LoginRoutesOpt
     if (kept === 'expired') throw new BullaError('login_expired', { setCookies: [clear] })
     const login = kept as LoginState
     try {
-      const session = await finishLogin(params, login, {
+      const session = app.revocations.admit(await finishLogin(params, login, {
         provider: oidc.provider,
         client: oidc.client,
         clock,
@@ -77,11 +75,9 @@ export async function loginRoutes (app: FastifyInstance, options: LoginRoutesOpt
         algorithms: config.id_token_signing_alg,
         claims: config.claims,
         maxAge: config.session.max_age
-      })
-      const setCookies = await sessions.store.write(session, null).catch(async (error: unknown) => {
-        void revokeTokens(await oidc.provider.metadata(), oidc.client, session, (cause) => {
-          request.log.warn({ cause: describeError(cause) }, 'a token could not be revoked')
-        })
+      }))
+      const setCookies = await sessions.store.write(session, null).catch((error: unknown) => {
+        app.revocations.revokeTokens(session)
         throw error
       })
       request.log.info({ sub: session.subject }, 'logged in')

@@ -1,63 +1,127 @@
 // Logout: the session ends here, its tokens are revoked, and the way to the provider's own logout is handed out.
 import { randomBytes } from 'node:crypto'
+import type { IncomingHttpHeaders } from 'node:http'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { Type } from 'typebox'
 import type { Config } from '../config/schema.ts'
+import { unixSeconds, type Clock } from '../lib/clock.ts'
 import { BullaError } from '../lib/errors.ts'
 import { describeError } from '../lib/redact.ts'
-import { endSessionUrl, revokeTokens } from '../oidc/logout.ts'
-import type { Session } from '../session/session.ts'
+import { sessionIdOf, type LoginState } from '../oidc/login-state.ts'
+import { endSession, endSessionUrl, withoutHint, type EndSession } from '../oidc/logout.ts'
 import { refusal, type GuardPolicy } from '../security/csrf.ts'
+import { logoutPage, logoutPageHeaders } from '../security/logout-page.ts'
 import { isNavigation } from '../security/navigation.ts'
+import type { OwnCookies } from '../session/cookies.ts'
+import type { Ended } from '../session/notes.ts'
+import type { Session } from '../session/session.ts'
 import { endpoint } from './endpoint.ts'
 
-export async function logoutRoutes (app: FastifyInstance, options: { config: Config }): Promise<void> {
-  const { config } = options
-  const { oidc, sessions } = app
-  const policy: GuardPolicy = { mode: 'header', header: config.csrf.header.toLowerCase(), origin: config.public_url }
+/** What the routes are handed. */
+export interface LogoutRoutesOptions { readonly config: Config, readonly clock: Clock }
 
-  app.addContentTypeParser('application/x-www-form-urlencoded', { bodyLimit: 16_384, parseAs: 'buffer' }, async () => null)
+/** A logout needs no body; a form may have fields, which nobody reads. */
+const BODY_LIMIT = 16 * 1024
+
+export async function logoutRoutes (app: FastifyInstance, options: LogoutRoutesOptions): Promise<void> {
+  await app.register(async (scope) => {
+    scope.removeAllContentTypeParsers()
+    scope.addContentTypeParser('*', { parseAs: 'buffer', bodyLimit: BODY_LIMIT }, async () => null)
+    addLogout(scope, options)
+  })
+  // Whatever state comes back, or none: nothing is done by it, so there is nothing to refuse (RPI-04).
+  endpoint(app, {
+    method: 'GET',
+    url: '/logged-out',
+    handler: async (_request, reply) => await reply.redirect(options.config.post_logout_page, 303)
+  })
+}
+
+function addLogout (app: FastifyInstance, { config, clock }: LogoutRoutesOptions): void {
+  const { oidc, sessions, revocations } = app
+  const policy: GuardPolicy = { mode: 'header', header: config.csrf.header.toLowerCase(), origin: config.public_url }
+  const clearSiteData = config.clear_site_data.includes('off')
+    ? null
+    : config.clear_site_data.map((type) => `"${type}"`).join(', ')
 
   endpoint(app, {
     method: 'POST',
     url: '/logout',
+    schema: { response: { 200: Type.Object({ logout_url: Type.Union([Type.String(), Type.Null()]) }) } },
     onRequest: async (request) => {
-      const mode = isNavigation(request.headers) ? 'fetch-metadata' : 'header'
-      const code = refusal({ ...policy, mode }, request.method, request.headers)
+      const code = isNavigation(request.headers)
+        ? refusal({ ...policy, mode: 'fetch-metadata' }, request.method, formHeaders(request.headers))
+        : refusal(policy, request.method, request.headers)
       if (code !== null) throw new BullaError(code)
     },
     handler: async (request, reply) => {
-      const { session, own } = sessions.read(request)
-      reply.header('set-cookie', await sessions.store.end(session, own))
-      reply.header('clear-site-data', '"cache", "storage"')
-      const url = session === null ? null : await leave(request, session)
-      return await answer(request, reply, url)
+      const own = sessions.cookies.read(request.headers.cookie)
+      const session = sessions.store.open(own)
+      reply.header('set-cookie', await sessions.store.end(session, own, loginsInFlight(own)))
+      if (clearSiteData !== null) reply.header('clear-site-data', clearSiteData)
+      if (session === null) return await answer(request, reply, null)
+      revocations.counts.add('logouts')
+      await endHere(request, session)
+      revocations.revokeTokens(session)
+      return await answer(request, reply, atProvider(session))
     }
   })
 
-  endpoint(app, {
-    method: 'GET',
-    url: '/logged-out',
-    handler: async (_request, reply) => await reply.redirect(config.post_logout_page, 303)
-  })
+  /** The sessions that logins in flight would become: an answer under way must not log in what is logged out. */
+  function loginsInFlight (own: OwnCookies): Ended[] {
+    const stem = sessions.cookies.name('login', '')
+    const expiresAt = unixSeconds(clock) + config.session.max_age
+    const ended: Ended[] = []
+    for (const name of own.values.keys()) {
+      const login = name.startsWith(stem) ? sessions.logins.read(name.slice(stem.length), own) : null
+      if (login !== null && login !== 'expired') ended.push({ sid: sessionIdOf(login as LoginState), expiresAt })
+    }
+    return ended
+  }
 
-  /** The provider is told in the background; whatever it answers, the session is over here. */
-  async function leave (request: FastifyRequest, session: Session): Promise<string | null> {
+  /** From now on a copy of the cookies is dead on this replica, and its live connections are closed. */
+  async function endHere (request: FastifyRequest, session: Session): Promise<void> {
+    try {
+      await revocations.end([{ kind: 'session', id: session.sid, at: session.expiresAt }])
+    } catch (error) {
+      request.log.error({ cause: describeError(error) }, 'the revocation list did not take a logout: copies of the cookies live on')
+    }
+  }
+
+  function atProvider (session: Session): EndSession | null {
     const metadata = oidc.provider.known
-    if (metadata === null) return null
-    void revokeTokens(metadata, oidc.client, session, (error) => {
-      request.log.warn({ cause: describeError(error) }, 'a token could not be revoked at logout')
-    })
-    return endSessionUrl({
-      metadata,
-      clientId: config.client_id,
-      idToken: session.idToken,
-      postLogoutRedirectUri: oidc.postLogoutRedirectUri,
-      state: randomBytes(16).toString('base64url')
-    })
+    return metadata === null
+      ? null
+      : endSession({
+        metadata,
+        clientId: config.client_id,
+        session,
+        postLogoutRedirectUri: oidc.postLogoutRedirectUri,
+        state: randomBytes(16).toString('base64url')
+      })
   }
 
-  async function answer (request: FastifyRequest, reply: FastifyReply, url: string | null): Promise<FastifyReply> {
-    if (isNavigation(request.headers)) return await reply.redirect(url ?? config.post_logout_page, 303)
-    return await reply.send({ logout_url: url })
+  async function answer (request: FastifyRequest, reply: FastifyReply, endRequest: EndSession | null): Promise<FastifyReply> {
+    const url = endRequest === null ? null : endSessionUrl(endRequest)
+    if (!isNavigation(request.headers)) {
+      const short = endRequest === null ? null : url ?? endSessionUrl(withoutHint(endRequest))
+      return await reply.send({ logout_url: short })
+    }
+    if (endRequest !== null && url === null) {
+      return await reply.headers(logoutPageHeaders(endRequest.endpoint)).send(logoutPage(endRequest))
+    }
+    return await reply.redirect(url ?? config.post_logout_page, 303)
   }
+}
+
+/**
+ * A page with `Referrer-Policy: no-referrer` sends its own forms with `Origin: null`. Sec-Fetch-Site then says
+ * whose form it is: for a sandboxed frame, the other sender of `null`, it says cross-site.
+ *
+ * @see https://fetch.spec.whatwg.org/#append-a-request-origin-header
+ */
+function formHeaders (headers: IncomingHttpHeaders): IncomingHttpHeaders {
+  if (headers.origin !== 'null' || headers['sec-fetch-site'] !== 'same-origin') return headers
+  const { origin: _null, ...rest } = headers
+  return rest
 }

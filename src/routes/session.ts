@@ -1,8 +1,10 @@
 // What the app may know of its session: who is logged in, until when; and the wish to refresh.
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyReply } from 'fastify'
 import { Type } from 'typebox'
 import type { Config } from '../config/schema.ts'
-import type { Session } from '../session/session.ts'
+import { unixSeconds, type Clock } from '../lib/clock.ts'
+import { hasLiveAccessToken, refreshDueAt, sessionEnd, type Session } from '../session/session.ts'
+import type { SessionState } from '../session/store.ts'
 import { createGuard } from '../plugins/guard.ts'
 import { endpoint } from './endpoint.ts'
 
@@ -20,8 +22,12 @@ const sessionView = Type.Object({
   logout_url: Type.Optional(Type.String())
 })
 
-export async function sessionRoutes (app: FastifyInstance, options: { config: Config }): Promise<void> {
-  const { config } = options
+/** What the routes are handed. */
+export interface SessionRoutesOptions { readonly config: Config, readonly clock: Clock }
+
+export async function sessionRoutes (app: FastifyInstance, options: SessionRoutesOptions): Promise<void> {
+  const { config, clock } = options
+  const { mode, ahead } = config.refresh
   const { sessions } = app
   const base = `${config.public_url}${config.base_path}`
   const guard = createGuard(config)
@@ -32,9 +38,11 @@ export async function sessionRoutes (app: FastifyInstance, options: { config: Co
     url: '/session',
     schema,
     onRequest: guard,
-    handler: async (request) => {
-      const { session } = sessions.read(request)
-      return session === null ? { authenticated: false, login_url: `${base}/login` } : describe(session)
+    handler: async (request, reply) => {
+      const state = sessions.read(request)
+      const { session } = state
+      if (session === null || isOver(session, state)) return { authenticated: false, login_url: `${base}/login` }
+      return describe(session, state, reply)
     }
   })
 
@@ -44,21 +52,34 @@ export async function sessionRoutes (app: FastifyInstance, options: { config: Co
     schema,
     onRequest: guard,
     handler: async (request, reply) => {
-      const { session, setCookies } = await sessions.renewal.renew(sessions.read(request))
+      const state = sessions.read(request)
+      const { session, setCookies } = await sessions.renewal.refresh(state)
       if (setCookies.length > 0) reply.header('set-cookie', setCookies)
-      return describe(session)
+      return describe(session, state, reply)
     }
   })
 
-  function describe (session: Session): object {
+  /** A dead access token that nothing can renew: the app must not believe in such a session. */
+  function isOver (session: Session, state: SessionState): boolean {
+    const cannotRenew = state.isSpent || session.refreshToken === undefined
+    return cannotRenew && !hasLiveAccessToken(session, unixSeconds(clock))
+  }
+
+  function describe (session: Session, state: SessionState, reply: FastifyReply): object {
+    if (mode === 'browser') {
+      // The browser's own clock may be wrong: it is told how long, not when.
+      const seconds = refreshDueAt(session, ahead) - unixSeconds(clock)
+      const isPossible = session.refreshToken !== undefined && !(state.isSpent && session === state.session)
+      if (isPossible) reply.header('bulla-refresh-in', Math.max(0, seconds))
+    }
     return {
       authenticated: true,
       sub: session.subject,
       claims: session.claims,
       sid: session.sid,
       issued_at: session.createdAt,
-      expires_at: session.expiresAt,
-      idle_expires_at: null,
+      expires_at: sessionEnd(session),
+      idle_expires_at: sessions.activity.idleEnd(state),
       access_token_expires_at: session.accessTokenExpiresAt,
       scope: session.scope ?? config.scope,
       logout_url: `${base}/logout`

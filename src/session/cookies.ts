@@ -15,7 +15,12 @@ export interface CookieAttributes {
 }
 
 /** The cookies that a login, a session and its end have. */
-export type CookieKind = 'session' | 'login' | 'idle' | 'end' | 'spent' | 'refresh'
+export type CookieKind = 'session' | 'login' | 'idle' | 'end' | 'spent' | 'refresh' | 'route'
+
+/** What does not follow the setting: a login comes back from another site, a refresh never does. */
+const SAME_SITE: Readonly<Partial<Record<CookieKind, CookieAttributes['sameSite']>>> = {
+  login: 'lax', refresh: 'strict'
+}
 
 /** What the names and attributes depend on. */
 export interface CookieSettings {
@@ -57,36 +62,58 @@ const NO_COOKIES: OwnCookies = { values: new Map(), duplicates: new Set() }
 export function createCookies (settings: CookieSettings, serialize: Serialize): Cookies {
   const secure = settings.publicUrl.startsWith('https://')
   const prefix = settings.prefix ?? (secure ? '__Host-Http-bulla' : 'bulla')
-  const refreshPrefix = secure ? '__Secure-bulla-refresh' : 'bulla-refresh'
+  const refreshPrefix = `${secure ? '__Secure-' : ''}${prefix.replace(/^__Host-(Http-)?/, '')}-refresh`
   const stems: Record<CookieKind, string> = {
     session: prefix,
     login: `${prefix}-login`,
     idle: `${prefix}-idle`,
     end: `${prefix}-end`,
     spent: `${prefix}-spent`,
-    refresh: refreshPrefix
+    refresh: refreshPrefix,
+    route: `${prefix}-route`
   }
   const attributes = (kind: CookieKind, maxAge: number): CookieAttributes => ({
     path: kind === 'refresh' ? settings.basePath : '/',
     httpOnly: true,
     secure,
-    sameSite: kind === 'login' ? 'lax' : settings.sameSite,
+    sameSite: SAME_SITE[kind] ?? settings.sameSite,
     maxAge
   })
   const name = (kind: CookieKind, part?: number | string): string =>
     part === undefined ? stems[kind] : `${stems[kind]}.${part}`
+  const known = knownNames(Object.keys(stems) as CookieKind[], name)
+  const loginStem = `${stems.login}.`
+  const isOwn = (cookie: string): boolean =>
+    known.has(cookie) || (cookie.startsWith(loginStem) && LOGIN_ID.test(cookie.slice(loginStem.length)))
   return {
     name,
     set: (kind, part, value, maxAge) => serialize(name(kind, part), value, attributes(kind, maxAge)),
     clear: (kind, part) => serialize(name(kind, part), '', { ...attributes(kind, 0), expires: new Date(0) }),
-    read: (header) => header === undefined ? NO_COOKIES : readOwn(header, [prefix, refreshPrefix])
+    read: (header) => header === undefined ? NO_COOKIES : readOwn(header, isOwn)
   }
 }
+
+/** What a login's id can be: never more than a cookie's name may hold. */
+const LOGIN_ID = /^[A-Za-z0-9_-]{1,32}$/
 
 /** The most cookies of ours that are looked at: far more than there can be. */
 const MAX_OWN = 64
 
-function readOwn (header: string, prefixes: readonly string[]): OwnCookies {
+/** How many chunks are looked for; chunks.ts writes no more. */
+const MAX_NUMBER = 8
+
+/** Every name that can be ours, logins excepted: a twin such as `….00` or another case is nobody's. */
+function knownNames (kinds: readonly CookieKind[], name: Cookies['name']): ReadonlySet<string> {
+  const names = new Set<string>()
+  for (const kind of kinds) {
+    if (kind === 'session' || kind === 'refresh') {
+      for (let number = 0; number < MAX_NUMBER; number++) names.add(name(kind, number))
+    } else if (kind !== 'login') names.add(name(kind))
+  }
+  return names
+}
+
+function readOwn (header: string, isOwn: (name: string) => boolean): OwnCookies {
   const values = new Map<string, string>()
   const duplicates = new Set<string>()
   let start = 0
@@ -96,7 +123,7 @@ function readOwn (header: string, prefixes: readonly string[]): OwnCookies {
     const equals = header.indexOf('=', start)
     if (equals > start && equals < end) {
       const name = header.slice(start, equals).trim()
-      if (prefixes.some((prefix) => name.startsWith(prefix))) {
+      if (isOwn(name)) {
         if (values.has(name)) duplicates.add(name)
         values.set(name, header.slice(equals + 1, end).trim())
       }

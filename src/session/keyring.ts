@@ -1,5 +1,5 @@
-// The key ring: the first key seals, all open; each purpose and deployment has keys of its own, derived once, at load.
-import { createSecretKey, hkdfSync, type KeyObject } from 'node:crypto'
+// The key ring: the first key seals, all open; keys for each purpose and deployment derived once, at load.
+import { createSecretKey, hkdfSync, webcrypto, type KeyObject } from 'node:crypto'
 import { keyBytes } from '../lib/ring-key.ts'
 
 /** What a sealed value is for. No value opens for another purpose. */
@@ -13,13 +13,18 @@ export interface Binding { readonly origin: string, readonly issuer: string, rea
 /** A key for one purpose, with the exact protected header of what it seals. */
 export interface PurposeKey {
   readonly kid: string
+  /** Opens. */
   readonly key: KeyObject
+  /** Seals; imported at the first use, not extractable. */
+  cryptoKey (): Promise<webcrypto.CryptoKey>
   readonly header: { readonly alg: 'dir', readonly enc: 'A256GCM', readonly kid: string, readonly typ: string }
   /** The header as it stands in the compact JWE. */
   readonly encodedHeader: string
+  /** The same as bytes: the additional authenticated data. */
+  readonly additionalData: Buffer
 }
 
-/** The keys of a deployment. */
+/** The keys of a deployment. Never changes: a reload makes another. */
 export interface Keyring {
   /** The key that seals now. */
   sealing (purpose: Purpose): PurposeKey
@@ -55,10 +60,33 @@ export function createKeyring (keys: readonly string[], binding: Binding): Keyri
   }
 }
 
+/**
+ * The id of a ring key, which says nothing about it: safe to print and to publish.
+ *
+ * @param key base64url, 32 bytes
+ */
+export function kidOf (key: string): string {
+  return kidOfBytes(keyBytes(key))
+}
+
+function kidOfBytes (ringKey: Buffer): string {
+  return Buffer.from(hkdfSync('sha256', ringKey, '', 'bulla/1 kid', 6)).toString('base64url')
+}
+
 function derive (ringKey: Buffer, purpose: Purpose, binding: Binding): PurposeKey {
   const info = JSON.stringify(['bulla/1', purpose, binding.origin, binding.issuer, binding.clientId])
-  const kid = Buffer.from(hkdfSync('sha256', ringKey, '', 'bulla/1 kid', 6)).toString('base64url')
+  const kid = kidOfBytes(ringKey)
   const key = createSecretKey(Buffer.from(hkdfSync('sha256', ringKey, '', info, 32)))
   const header = { alg: 'dir', enc: 'A256GCM', kid, typ: `bulla-${purpose}+1` } as const
-  return { kid, key, header, encodedHeader: Buffer.from(JSON.stringify(header)).toString('base64url') }
+  const encodedHeader = Buffer.from(JSON.stringify(header)).toString('base64url')
+  let imported: Promise<webcrypto.CryptoKey> | undefined
+  return {
+    kid,
+    key,
+    cryptoKey: async () =>
+      await (imported ??= webcrypto.subtle.importKey('raw', key.export(), 'AES-GCM', false, ['encrypt'])),
+    header,
+    encodedHeader,
+    additionalData: Buffer.from(encodedHeader, 'latin1')
+  }
 }

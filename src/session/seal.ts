@@ -1,31 +1,65 @@
 // Bytes become a compact JWE and back: jose seals, node:crypto opens, in one synchronous step.
 import { createDecipheriv } from 'node:crypto'
 import { CompactEncrypt } from 'jose'
-import type { Keyring, Purpose } from './keyring.ts'
+import type { Keyring, Purpose, PurposeKey } from './keyring.ts'
 
 const IV_LENGTH = 16
 const TAG_LENGTH = 22
+
+/**
+ * After how many seals a key should give way. Random 96-bit nonces are good for 2^32 seals of one key; this
+ * process is one of several, and knows of its own only.
+ *
+ * @see https://doi.org/10.6028/NIST.SP.800-38D section 8.3
+ */
+export const MANY_SEALS = 2 ** 28
 
 /** Seals and opens values of a purpose. */
 export interface Sealer {
   seal (purpose: Purpose, bytes: Uint8Array): Promise<string>
   /** The bytes, or `null` for whatever this ring did not seal for this purpose. Never throws. */
   open (purpose: Purpose, text: string): Buffer | null
+  /** How many characters a value of so many bytes will have. */
+  sealedLength (purpose: Purpose, plainLength: number): number
+  /** The ring as it is now; another object after each change. */
+  keyring (): Keyring
+}
+
+/** What else a sealer may be told. */
+export interface SealerOptions {
+  /** Called each time that a key has sealed so many values more. */
+  readonly onManySeals?: (kid: string, purpose: Purpose, count: number) => void
+  /** Default: {@link MANY_SEALS}. */
+  readonly manySeals?: number
 }
 
 /**
  * Creates a sealer.
  *
  * @param keyring gives the keys; asked anew each time, since the ring can change
+ * @param options what to count, and whom to tell
  * @see https://www.rfc-editor.org/rfc/rfc7516 (JWE), RFC 7518 sections 4.5 and 5.3 (dir, A256GCM)
  */
-export function createSealer (keyring: () => Keyring): Sealer {
+export function createSealer (keyring: () => Keyring, options: SealerOptions = {}): Sealer {
+  const { onManySeals, manySeals = MANY_SEALS } = options
+  // By the encoded header, which names purpose and key: a reloaded ring goes on counting.
+  const counts = new Map<string, number>()
+
+  function count (purpose: Purpose, { kid, encodedHeader }: PurposeKey): void {
+    const seals = (counts.get(encodedHeader) ?? 0) + 1
+    counts.set(encodedHeader, seals)
+    if (seals % manySeals === 0) onManySeals?.(kid, purpose, seals)
+  }
+
   return {
     seal: async (purpose, bytes) => {
-      const { header, key } = keyring().sealing(purpose)
-      return await new CompactEncrypt(bytes).setProtectedHeader(header).encrypt(key)
+      const key = keyring().sealing(purpose)
+      count(purpose, key)
+      return await new CompactEncrypt(bytes).setProtectedHeader(key.header).encrypt(await key.cryptoKey())
     },
-    open: (purpose, text) => open(keyring(), purpose, text)
+    open: (purpose, text) => open(keyring(), purpose, text),
+    sealedLength: (purpose, length) => sealedLength(keyring().sealing(purpose).encodedHeader, length),
+    keyring
   }
 }
 
@@ -41,8 +75,9 @@ export function sealedLength (encodedHeader: string, plainLength: number): numbe
 
 function open (keyring: Keyring, purpose: Purpose, text: string): Buffer | null {
   const headerEnd = text.indexOf('.')
-  const found = keyring.opening(purpose, text.slice(0, Math.max(0, headerEnd)))
-  if (found === undefined) return null
+  // The header must be, character by character, the one that a key of this ring writes for this purpose.
+  const key = keyring.opening(purpose, text.slice(0, Math.max(0, headerEnd)))
+  if (key === undefined) return null
   const ivStart = headerEnd + 2
   const textStart = ivStart + IV_LENGTH + 1
   const tagStart = text.length - TAG_LENGTH
@@ -52,19 +87,17 @@ function open (keyring: Keyring, purpose: Purpose, text: string): Buffer | null 
   const ciphertext = canonicalBytes(text.slice(textStart, tagStart - 1))
   const tag = canonicalBytes(text.slice(tagStart))
   if (iv === null || ciphertext === null || tag === null) return null
-  return decrypt(found.key, found.encodedHeader, iv, ciphertext, tag)
+  return decrypt(key, iv, ciphertext, tag)
 }
 
-function decrypt (
-  key: Parameters<typeof createDecipheriv>[1], header: string, iv: Buffer, ciphertext: Buffer, tag: Buffer
-): Buffer | null {
+function decrypt (key: PurposeKey, iv: Buffer, ciphertext: Buffer, tag: Buffer): Buffer | null {
   try {
-    const decipher = createDecipheriv('aes-256-gcm', key, iv, { authTagLength: 16 })
-    decipher.setAAD(Buffer.from(header, 'latin1'))
+    const decipher = createDecipheriv('aes-256-gcm', key.key, iv, { authTagLength: 16 })
+    decipher.setAAD(key.additionalData)
     decipher.setAuthTag(tag)
-    const head = decipher.update(ciphertext)
+    const plain = decipher.update(ciphertext)
     decipher.final()
-    return head
+    return plain
   } catch {
     return null
   }

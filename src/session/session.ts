@@ -15,6 +15,8 @@ export interface Session {
   /** When the access token was issued to us; with the expiry it gives the lifetime. */
   readonly accessTokenIssuedAt: number
   readonly refreshToken?: string
+  /** When the refresh token ends, if the provider tells (`refresh_expires_in` and the like). */
+  readonly refreshTokenExpiresAt?: number
   /** Kept for logout and for comparing claims on refresh, as long as it fits. */
   readonly idToken?: string
   /** The granted scope, space-separated. */
@@ -29,13 +31,25 @@ export interface Session {
 }
 
 /**
- * Whether the session's absolute lifetime is over.
+ * The Unix second at which the session ends: its absolute end, or sooner if the provider lets the refresh
+ * token die before that. A living access token is used up first.
+ *
+ * @param session the session
+ */
+export function sessionEnd (session: Session): number {
+  const { expiresAt, refreshTokenExpiresAt, accessTokenExpiresAt } = session
+  if (refreshTokenExpiresAt === undefined) return expiresAt
+  return Math.min(expiresAt, Math.max(refreshTokenExpiresAt, accessTokenExpiresAt))
+}
+
+/**
+ * Whether the session's lifetime is over.
  *
  * @param session the session
  * @param now Unix seconds
  */
 export function isExpired (session: Session, now: number): boolean {
-  return now >= session.expiresAt
+  return now >= sessionEnd(session)
 }
 
 /**
@@ -49,8 +63,8 @@ export function hasLiveAccessToken (session: Session, now: number): boolean {
 }
 
 /**
- * The Unix second from which on the access token is refreshed: `ahead` before its expiry, but at most a fifth of
- * its lifetime, and earlier by up to a tenth of that, by session, so that sessions of one moment spread out.
+ * The Unix second from which on the access token is refreshed: `ahead` before its expiry, but at most a fifth
+ * of its lifetime, and earlier by up to a tenth of that, by session, so that sessions of one moment spread out.
  *
  * @param session the session
  * @param ahead seconds

@@ -1,12 +1,13 @@
 // Request → session and session → Set-Cookie: composes codec, seal, chunks and cookies.
 import type { Clock } from '../lib/clock.ts'
 import { unixSeconds } from '../lib/clock.ts'
-import { BullaError, type ErrorCode } from '../lib/errors.ts'
-import { chunkCapacity, clearSurplus, MAX_CHUNKS, presentChunks, splitChunks } from './chunks.ts'
-import { decodeSession, encodeSession } from './codec.ts'
+import type { ErrorCode } from '../lib/errors.ts'
+import { clearAll } from './chunks.ts'
 import type { Cookies, OwnCookies } from './cookies.ts'
+import { createNotes, type Ended } from './notes.ts'
 import type { Sealer } from './seal.ts'
-import { isExpired, type Session } from './session.ts'
+import { createSealedSessions, type SealedSessionsOptions } from './sealed-session.ts'
+import { isExpired, sessionEnd, type Session } from './session.ts'
 
 /** What a request's cookies amount to. */
 export interface SessionState {
@@ -15,6 +16,10 @@ export interface SessionState {
   readonly error: ErrorCode | null
   /** Whether the session's refresh token is known to be dead. */
   readonly isSpent: boolean
+  /** The highest generation of this session whose refresh token is known to be dead; none: `undefined`. */
+  readonly spentGeneration?: number
+  /** The last activity in Unix seconds; only if there is an idle timeout. */
+  readonly lastActiveAt?: number
   readonly own: OwnCookies
 }
 
@@ -23,19 +28,22 @@ export interface SessionStore {
   read (cookieHeader: string | undefined): SessionState
   /** `Set-Cookie` values for a session: its chunks, and the deletion of those that it no longer needs. */
   write (session: Session, own: OwnCookies | null): Promise<string[]>
-  /** `Set-Cookie` values that end a session: a tombstone, and the deletion of every chunk. */
-  end (session: Session | null, own: OwnCookies): Promise<string[]>
+  /** The session that the cookies hold, whatever has become of it since: for logout only. */
+  open (own: OwnCookies): Session | null
+  /**
+   * `Set-Cookie` values that end a session: a tombstone, and the deletion of every other cookie of ours.
+   * `logins` are the sessions that logins in flight would become.
+   */
+  end (session: Session | null, own: OwnCookies, logins?: readonly Ended[]): Promise<string[]>
   /** The `Set-Cookie` value that marks a generation, and all before it, as spent. */
   markSpent (session: Session): Promise<string>
 }
 
 /** What the store needs. */
-export interface SessionStoreOptions {
+export interface SessionStoreOptions extends SealedSessionsOptions {
   readonly cookies: Cookies
   readonly sealer: Sealer
   readonly clock: Clock
-  /** The most bytes of all chunks together, names included. */
-  readonly budget: number
 }
 
 /**
@@ -44,84 +52,36 @@ export interface SessionStoreOptions {
  * @param options what it needs
  */
 export function createSessionStore (options: SessionStoreOptions): SessionStore {
-  const { cookies, sealer, clock, budget } = options
-  const capacity = chunkCapacity(cookies.name('session', 0))
+  const { cookies, sealer, clock } = options
+  const sealed = createSealedSessions(options)
+  const notes = createNotes({ cookies, sealer, clock })
 
   function read (cookieHeader: string | undefined): SessionState {
     const own = cookies.read(cookieHeader)
-    const session = openChunks(presentChunks(cookies, 'session', own))
-    if (session === null) return { session: null, error: 'login_required', isSpent: false, own }
     const now = unixSeconds(clock)
+    const session = sealed.open(own, now)
+    if (session === null) return { session: null, error: 'login_required', isSpent: false, own }
     if (isExpired(session, now)) return { session: null, error: 'session_expired', isSpent: false, own }
-    if (openNote('end', own)?.sid === session.sid) return { session: null, error: 'login_required', isSpent: false, own }
-    const spent = openNote('spent', own)
-    const isSpent = spent !== null && spent.sid === session.sid && spent.generation >= session.generation
-    return { session, error: null, isSpent, own }
-  }
-
-  /** Surplus chunks of an older, longer session may follow: fewer and fewer are tried, at most eight times. */
-  function openChunks (chunks: string[]): Session | null {
-    for (let count = chunks.length; count > 0; count--) {
-      const bytes = sealer.open('session', chunks.slice(0, count).join(''))
-      if (bytes !== null) return bytes[0] === count ? decodeSession(bytes.subarray(1)) : null
+    if (notes.isEnded(session.sid, own)) {
+      return { session: null, error: 'login_required', isSpent: false, own }
     }
-    return null
+    const spentGeneration = notes.spentGeneration(session.sid, own)
+    if (spentGeneration === undefined) return { session, error: null, isSpent: false, own }
+    return { session, error: null, isSpent: spentGeneration >= session.generation, spentGeneration, own }
   }
 
   async function write (session: Session, own: OwnCookies | null): Promise<string[]> {
-    const chunks = await sealChunks(session)
-    const maxAge = Math.max(0, session.expiresAt - unixSeconds(clock))
-    return [
-      ...chunks.map((chunk, index) => cookies.set('session', index, chunk, maxAge)),
-      ...clearSurplus(cookies, 'session', own, chunks.length)
-    ]
-  }
-
-  async function sealChunks (session: Session): Promise<string[]> {
-    for (const candidate of shed(session)) {
-      const payload = encodeSession(candidate)
-      let chunks: string[] = []
-      for (let count = 1; count <= MAX_CHUNKS; count++) {
-        chunks = splitChunks(await sealer.seal('session', Buffer.concat([Buffer.of(count), payload])), capacity)
-        if (chunks.length === count) break
-      }
-      const size = chunks.reduce((sum, chunk, index) => sum + cookies.name('session', index).length + chunk.length, 0)
-      if (size <= budget && chunks.length <= MAX_CHUNKS) return chunks
-    }
-    throw new BullaError('session_too_large')
-  }
-
-  interface Note { sid: string, generation: number }
-
-  function openNote (kind: 'end' | 'spent', own: OwnCookies): Note | null {
-    const name = cookies.name(kind)
-    const value = own.duplicates.has(name) ? undefined : own.values.get(name)
-    const bytes = value === undefined ? null : sealer.open(kind, value)
-    return bytes === null ? null : JSON.parse(bytes.toString()) as Note
-  }
-
-  async function note (kind: 'end' | 'spent', session: Session): Promise<string> {
-    const content: Note = { sid: session.sid, generation: session.generation }
-    const value = await sealer.seal(kind, Buffer.from(JSON.stringify(content)))
-    return cookies.set(kind, undefined, value, Math.max(0, session.expiresAt - unixSeconds(clock)))
+    return await sealed.write(session, own, Math.max(0, sessionEnd(session) - unixSeconds(clock)))
   }
 
   return {
     read,
     write,
-    markSpent: async (session) => await note('spent', session),
-    end: async (session, own) => [
-      ...(session === null ? [] : [await note('end', session)]),
-      ...clearSurplus(cookies, 'session', own, 0),
-      ...(own.values.has(cookies.name('spent')) ? [cookies.clear('spent')] : [])
-    ]
+    open: (own) => sealed.open(own, unixSeconds(clock)),
+    markSpent: notes.markSpent,
+    end: async (session, own, logins = []) => {
+      const tombstone = await notes.bury([...(session === null ? [] : [session]), ...logins], own)
+      return [...(tombstone === null ? [] : [tombstone]), ...clearAll(cookies, own)]
+    }
   }
-}
-
-/** The session, then what is left of it when the least needed parts go. */
-function * shed (session: Session): Generator<Session> {
-  yield session
-  const { idToken, ...withoutIdToken } = session
-  if (idToken !== undefined) yield withoutIdToken
-  yield { ...withoutIdToken, claims: {} }
 }

@@ -1,0 +1,60 @@
+// Storms over every combination of provider policy, balancer and mode; prints the table of docs/refresh.md.
+import { parseArgs } from 'node:util'
+import { storm, type StormOptions } from '../test/support/storm/storm.ts'
+import type { Policy } from '../test/support/storm/provider.ts'
+
+const { values } = parseArgs({
+  options: {
+    smoke: { type: 'boolean', default: false },
+    sessions: { type: 'string', default: '50' },
+    calls: { type: 'string', default: '40' },
+    rounds: { type: 'string', default: '20' },
+    seed: { type: 'string', default: '1' },
+    json: { type: 'boolean', default: false }
+  }
+})
+
+const POLICIES: Record<string, Policy> = {
+  'no rotation': 'none', 'reuse window 5 s': { reuseWindow: 5000 }, strict: 'strict'
+}
+
+/** Combinations in which a session may be lost; everywhere else one is a failure. */
+const mayLose = (options: StormOptions): boolean => options.policy === 'strict' &&
+  options.mode === 'server' && options.balancer === 'random' && options.replicas > 1
+
+const usual = {
+  sessions: values.smoke ? 5 : Number(values.sessions),
+  calls: values.smoke ? 8 : Number(values.calls),
+  rounds: values.smoke ? 1 : Number(values.rounds),
+  seed: Number(values.seed),
+  tokenLife: 2000,
+  delay: 80,
+  aborts: 0.05
+}
+
+let isFailed = false
+if (!values.json) {
+  console.log('| policy | replicas | balancer | mode | calls of the app | lost sessions | stale | 503 | token calls | per replica and generation |')
+  console.log('| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |')
+}
+for (const [name, policy] of Object.entries(POLICIES)) {
+  for (const [replicas, balancer] of [[1, 'hash'], [3, 'hash'], [3, 'random']] as const) {
+    for (const mode of ['server', 'browser'] as const) {
+      const options: StormOptions = { ...usual, policy, replicas, balancer, mode }
+      const result = await storm(options)
+      const { requests, lost, stale, unavailable, wrong, tokenCalls, callsPerReplicaAndGeneration: most } = result
+      const isOnce = policy === 'none' || most <= 1
+      if (wrong > 0 || !isOnce || (lost > 0 && !mayLose(options))) isFailed = true
+      if (values.json) {
+        console.log(JSON.stringify({ policy: name, replicas, balancer, mode, ...result }))
+        continue
+      }
+      const cells = [
+        name, replicas, replicas === 1 ? '–' : balancer, mode, requests, `${lost} of ${options.sessions}`, stale, unavailable,
+        tokenCalls, policy === 'none' ? '–' : most
+      ]
+      console.log(`| ${cells.join(' | ')} |${wrong > 0 ? ` WRONG: ${wrong}` : ''}`)
+    }
+  }
+}
+process.exitCode = isFailed ? 1 : 0

@@ -1,0 +1,18 @@
+// Counts of what happened, by name, for whoever publishes them.
+
+/** Counts what happens. */
+export interface Counts<Name extends string> {
+  add (name: Name): void
+  /** How often it happened since the start. */
+  readonly values: Readonly<Record<Name, number>>
+}
+
+/**
+ * Creates counts, all zero.
+ *
+ * @param names of everything that is counted
+ */
+export function createCounts<const Name extends string> (names: readonly Name[]): Counts<Name> {
+  const values = Object.fromEntries(names.map((name) => [name, 0])) as Record<Name, number>
+  return { add: (name) => { values[name] += 1 }, values }
+}

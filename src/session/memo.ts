@@ -1,0 +1,48 @@
+// What was opened lately, by its sealed text: bounded by bytes, and never longer than an access token lives.
+import { LRUCache } from 'lru-cache'
+
+/** Remembers what sealed texts opened to. */
+export interface Memo<V> {
+  /** What a text opened to, if it is remembered and its time is not over. */
+  get (text: string, now: number): V | undefined
+  /** Remembers it until then (Unix seconds). */
+  set (text: string, value: V, until: number): void
+  /** Forgets everything: the keys have changed. */
+  clear (): void
+}
+
+interface Entry<V> { readonly text: string, readonly value: V, readonly until: number }
+
+/** The end of a compact JWE is its authentication tag: 22 characters that tell texts apart. */
+const KEY_LENGTH = 22
+
+/** About what an entry takes in memory: the text, what it opened to, the bookkeeping. */
+const weigh = ({ text }: { readonly text: string }): number => 4 * text.length + 1024
+
+/**
+ * Creates a memo.
+ *
+ * @param maxBytes about how much memory it may take
+ */
+export function createMemo<V> (maxBytes: number): Memo<V> {
+  const entries = new LRUCache<string, Entry<V>>({
+    maxSize: maxBytes, sizeCalculation: weigh
+  })
+  return {
+    get: (text, now) => {
+      const key = text.slice(-KEY_LENGTH)
+      const entry = entries.get(key)
+      // The tag only finds the entry; the whole text must be the same.
+      if (entry === undefined || entry.text !== text) return undefined
+      if (now < entry.until) return entry.value
+      entries.delete(key)
+      return undefined
+    },
+    set: (text, value, until) => {
+      // A copy: the text is a slice of a whole request header, which would be kept alive with it.
+      const copy = Buffer.from(text, 'latin1').toString('latin1')
+      entries.set(copy.slice(-KEY_LENGTH), { text: copy, value, until })
+    },
+    clear: () => { entries.clear() }
+  }
+}

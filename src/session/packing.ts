@@ -1,0 +1,82 @@
+// Numbers and text in one run of bytes: versioned, deflated with a dictionary, inflating capped.
+import { deflateRawSync, inflateRawSync } from 'node:zlib'
+import { ByteReader, ByteWriter } from './bytes.ts'
+import { DICTIONARY } from './dictionary.ts'
+import { TextReader, type TextWriter } from './text-parts.ts'
+
+/*
+ * How the format evolves. The first byte is the major version, the second the minor one.
+ * - What may be left unread is a minor version: new numbers, flags and strings go behind the old ones, a
+ *   reader takes those that it knows and stops. Fields of the session that codec.ts does not name travel
+ *   as JSON.
+ * - Everything else (another order, another dictionary) is a major version. A release first reads it, the
+ *   next release writes it, so that replicas of both understand each other; an unknown one reads as "no
+ *   session".
+ */
+const MAJOR = 1
+const MINOR = 0
+
+/** The most bytes that the text of a session may have, inflated. */
+export const MAX_TEXT = 64 * 1024
+
+const dictionary = Buffer.from(DICTIONARY, 'latin1')
+
+/** Reads the fields; `bytes` is the whole, since raw fields stand among the numbers. */
+export type ReadFields<T> = (numbers: ByteReader, text: TextReader, bytes: Buffer) => T
+
+/**
+ * Puts what was written together: version, length of the numbers, numbers, length of the text inflated and
+ * deflated, deflated text, raw bytes.
+ *
+ * @param numbers the numbers
+ * @param strings the strings, whose lengths are among the numbers
+ * @throws {RangeError} if the text is larger than {@link MAX_TEXT}
+ */
+export function pack (numbers: ByteWriter, strings: TextWriter): Buffer {
+  const text = Buffer.concat(strings.text)
+  if (text.length > MAX_TEXT) throw new RangeError('the session has more text than can be kept')
+  const deflated = deflateRawSync(text, { level: 9, memLevel: 9, dictionary })
+  const numberBytes = numbers.toBuffer()
+  const lengths = new ByteWriter()
+  lengths.varint(text.length)
+  lengths.varint(deflated.length)
+  const head = new ByteWriter()
+  head.varint(MAJOR)
+  head.varint(MINOR)
+  head.varint(numberBytes.length)
+  return Buffer.concat([head.toBuffer(), numberBytes, lengths.toBuffer(), deflated, ...strings.raw])
+}
+
+/**
+ * Takes apart what {@link pack} put together. Never throws.
+ *
+ * @param bytes the whole; bytes that follow are ignored
+ * @param read reads the fields
+ * @returns what `read` returned, or `null` for another major version or what cannot be read
+ */
+export function unpack<T> (bytes: Buffer, read: ReadFields<T>): T | null {
+  if (bytes[0] !== MAJOR) return null
+  try {
+    const head = new ByteReader(bytes, 2)
+    const numbersLength = head.varint()
+    const numbersStart = head.skip(numbersLength)
+    const textLength = head.varint()
+    const deflatedLength = head.varint()
+    const start = head.skip(deflatedLength)
+    const text = inflate(bytes.subarray(start, start + deflatedLength), textLength)
+    const numbers = new ByteReader(bytes, numbersStart, numbersStart + numbersLength)
+    return read(numbers, new TextReader(numbers, text, bytes.subarray(start + deflatedLength)), bytes)
+  } catch {
+    return null
+  }
+}
+
+/** @throws {RangeError} if the text is larger than allowed or than said */
+function inflate (deflated: Buffer, length: number): Buffer {
+  if (length > MAX_TEXT) throw new RangeError('the text is too large')
+  // One piece of exactly the right size: no growing, no copying.
+  const chunkSize = Math.max(64, length + 1)
+  const text = inflateRawSync(deflated, { dictionary, maxOutputLength: length + 1, chunkSize })
+  if (text.length !== length) throw new RangeError('the text is not as long as it says')
+  return text
+}

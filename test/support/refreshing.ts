@@ -1,0 +1,100 @@
+// What the tests of refreshing share: a clock that moves, someone who is logged in, and an API behind Bulla.
+import { Browser, type Answer } from './browser-jar.ts'
+import { build, freePort, ringKey, type BuildOptions, type Built, type Teardown } from './build.ts'
+import { startProvider, type TestProvider } from './provider.ts'
+import { startUpstream, type Upstream } from './upstream.ts'
+import type { AuthorizationServerOptions } from '../../demo/authorization-server.ts'
+
+/** A clock that moves when it is told to. */
+export interface MovingClock { (): number, advance (seconds: number): void }
+
+/** A clock that runs with the real one, and further by what it was advanced. */
+export function movingClock (): MovingClock {
+  let ahead = 0
+  return Object.assign(() => Date.now() + ahead, { advance: (seconds: number) => { ahead += seconds * 1000 } })
+}
+
+/** Everything a test of refreshing needs. */
+export interface Scene extends Built {
+  readonly provider: TestProvider
+  readonly upstream: Upstream
+  readonly clock: MovingClock
+  readonly browser: Browser
+  /** The replicas, this one first, and which of them browsers reach. */
+  readonly replicas: readonly Built[]
+  /** Sends every request to this replica from now on. */
+  useReplica (index: number): void
+  /** Logs someone in, in a browser of their own. */
+  login (): Promise<Browser>
+}
+
+/** What differs from the usual scene. */
+export interface SceneOptions {
+  readonly provider?: AuthorizationServerOptions
+  readonly settings?: Readonly<Record<string, unknown>>
+  readonly deps?: BuildOptions['deps']
+  /** How many replicas share the keys. Default 1. */
+  readonly replicas?: number
+}
+
+/** The seconds that access tokens of a scene live, unless it says otherwise. */
+export const TOKEN_LIFE = 100
+
+/**
+ * Starts a provider, an API and a Bulla, and logs someone in.
+ *
+ * @param t ends them
+ * @param options what differs
+ */
+export async function scene (t: Teardown, options: SceneOptions = {}): Promise<Scene> {
+  const port = await freePort()
+  const provider = await startProvider(t, {
+    accessTokenTtl: TOKEN_LIFE, redirectUris: [`http://localhost:${port}/bff/callback`], ...options.provider
+  })
+  const upstream = await startUpstream(t)
+  const clock = movingClock()
+  const origin = `http://localhost:${port}`
+  const routes = [{ prefix: '/api', upstream: upstream.url }]
+  const settings = { public_url: origin, keys: [ringKey()], routes, ...options.settings }
+  const deps = { clock, ...options.deps }
+  const built = await build(t, { provider, port, settings, deps })
+  const replicas = [built]
+  while (replicas.length < (options.replicas ?? 1)) {
+    replicas.push(await build(t, { provider, port: await freePort(), settings, deps }))
+  }
+  let current = 0
+  const target = (url: URL): string | undefined =>
+    url.origin === origin ? `http://localhost:${replicas[current]?.config.port}` : undefined
+  const login = async (): Promise<Browser> => {
+    const browser = new Browser({ clock, timeout: 30_000, routes: target })
+    t.teardown(async () => { await browser.close() })
+    const answer = await browser.open(`${built.url}/bff/login`)
+    if (!answer.url.href.startsWith(built.url)) throw new Error(`login ended at ${answer.url.href}`)
+    return browser
+  }
+  const useReplica = (index: number): void => { current = index }
+  return { ...built, provider, upstream, clock, login, replicas, useReplica, browser: await login() }
+}
+
+/** The session as the app is told of it. */
+export async function sessionOf (browser: Browser): Promise<Record<string, any>> {
+  return (await browser.fetch('/bff/session')).json()
+}
+
+/** Status and code of an answer, such as `401 session_stale`. */
+export function outcome (answer: Answer): string {
+  const code = answer.headers['bulla-error']
+  return code === undefined ? String(answer.status) : `${answer.status} ${code}`
+}
+
+/** The names that an answer sets (not deletes), sorted. */
+export function namesSet (answer: Answer): string[] {
+  return answer.setCookies.filter((line) => !/max-age=0/i.test(line)).map((line) => line.split('=', 1)[0] ?? '').sort()
+}
+
+/** A promise and the means to settle it. */
+export function deferred (): { promise: Promise<void>, resolve: () => void } {
+  let resolve = (): void => {}
+  const promise = new Promise<void>((settle) => { resolve = settle })
+  return { promise, resolve }
+}
