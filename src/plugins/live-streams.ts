@@ -14,5 +14,6 @@ declare module 'fastify' {
 export const liveStreamsPlugin = fp(async function liveStreamsPlugin (app: FastifyInstance, options: { clock: Clock }) {
   const live = createLiveStreams({ clock: options.clock })
   app.decorate('liveStreams', live)
+  app.revocations.onEnded((isEnded) => { live.endWhere(isEnded) })
   app.addHook('preClose', async () => { live.endAll() })
-}, { name: 'bulla-live-streams', fastify: '5.x' })
+}, { name: 'bulla-live-streams', fastify: '5.x', dependencies: ['bulla-revocation'] })

@@ -2,16 +2,13 @@
 import type { ServerResponse } from 'node:http'
 import type { Dispatcher } from 'undici'
 import { drain } from '../lib/drain.ts'
-import { BullaError } from '../lib/errors.ts'
-import { readChallenge, stepUpUrl } from './challenge.ts'
 import { overloaded, upstreamFailure } from './failures.ts'
 import type { ForwardCall } from './forward.ts'
 import type { LiveStreams } from './live.ts'
 import type { UpstreamPool } from './pools.ts'
 import type { RequestBody } from './request-body.ts'
 import type { RequestFacts } from './request-headers.ts'
-import { HeldAnswer, mayRepeatFor, mayRepeatOnFault } from './repeat.ts'
-import { headerOf } from './response-headers.ts'
+import { HeldAnswer, judge401, mayRepeatFor, mayRepeatOnFault } from './repeat.ts'
 import { upstreamPath } from './routes.ts'
 
 const kExchange = Symbol('bulla.exchange')
@@ -96,7 +93,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
   }
 
   onComplete (): void {
-    this.#giveBack()
+    this.#pool.release(this.#isStream)
     if (this.#held !== null) {
       this.#renew(this.#held)
       return
@@ -110,9 +107,9 @@ export class Exchange implements Dispatcher.DispatchHandler {
 
   onError (error: Error): void {
     const { response } = this.#call
-    this.#giveBack()
+    this.#pool.release(this.#isStream)
     if (this.#isOver || this.#hasLeft) return
-    if (!response.headersSent && this.#mayRetry(error)) {
+    if (!response.headersSent && !this.#hasRetried && mayRepeatOnFault(this.#call, this.#body, error)) {
       this.#hasRetried = true
       this.#again(this.#call.facts)
       return
@@ -143,8 +140,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
 
   /** Headers go out even if the body lets itself be waited for. */
   flush (): void {
-    const { response } = this.#call
-    if (!this.#isOver && !this.#hasWritten && !response.destroyed) response.flushHeaders()
+    if (!this.#isOver && !this.#hasWritten) this.#call.response.flushHeaders()
   }
 
   #begin (status: number, raw: readonly Buffer[]): boolean {
@@ -174,15 +170,12 @@ export class Exchange implements Dispatcher.DispatchHandler {
 
   /** Whether a 401 is not for the browser: another login is wanted, or another token may do. */
   #isHeldBack (raw: readonly Buffer[]): boolean {
-    const challenge = readChallenge(headerOf(raw, 'www-authenticate'))
-    if (challenge === null || this.#call.facts.accessToken === null) return false
-    if (challenge.kind === 'step_up') {
-      this.#abort?.(new BullaError('step_up_required', { loginUrl: stepUpUrl(this.#loginUrl, challenge) }))
-      return true
-    }
-    if (this.#hasRetried || !mayRepeatFor(this.#call.request, this.#body)) return false
-    this.#held = new HeldAnswer(raw)
-    return true
+    if (this.#call.facts.accessToken === null) return false
+    const mayRepeat = !this.#hasRetried && mayRepeatFor(this.#call.request, this.#body)
+    const verdict = judge401(raw, mayRepeat, this.#loginUrl)
+    if (verdict instanceof HeldAnswer) this.#held = verdict
+    else if (verdict !== null) this.#abort?.(verdict)
+    return verdict !== null
   }
 
   #hold (chunk: Buffer): boolean {
@@ -237,15 +230,6 @@ export class Exchange implements Dispatcher.DispatchHandler {
       body,
       headersTimeout: route.timeout
     }, this)
-  }
-
-  #mayRetry (error: Error): boolean {
-    const { route, request } = this.#call
-    return route.config.retry === 'connect' && !this.#hasRetried && mayRepeatOnFault(request, this.#body, error)
-  }
-
-  #giveBack (): void {
-    this.#pool.release(this.#isStream)
   }
 
   /** The upstream answered before it had read everything: the rest is read away, within bounds. */

@@ -1,12 +1,9 @@
 // Streams and sockets that live as long as their session: ended at its absolute end, and when it is ended elsewhere.
 import type { Clock } from '../lib/clock.ts'
+import type { Session } from '../session/session.ts'
 
-/** The session that a stream belongs to. */
-export interface StreamSession {
-  readonly sid: string
-  /** Unix seconds. */
-  readonly expiresAt: number
-}
+/** The session that a stream belongs to: what ends it, by time or by name. */
+export type StreamSession = Pick<Session, 'sid' | 'subject' | 'createdAt' | 'expiresAt' | 'providerSid'>
 
 /** What is open now, by session. */
 export interface LiveStreams {
@@ -20,6 +17,8 @@ export interface LiveStreams {
   add (session: StreamSession, end: () => void): (() => void) | null
   /** Ends all streams of a session. @returns how many there were */
   end (sid: string): number
+  /** Ends the streams of all sessions that a test names. */
+  endWhere (isEnded: (session: StreamSession) => boolean): void
   /** Ends everything, as at shutdown. */
   endAll (): void
   /** How many streams are open. */
@@ -85,6 +84,9 @@ export function createLiveStreams (options: LiveStreamsOptions): LiveStreams {
       const entries = [...bySid.get(sid) ?? []]
       entries.forEach(finish)
       return entries.length
+    },
+    endWhere: (isEnded) => {
+      for (const entries of [...bySid.values()]) for (const entry of [...entries]) if (isEnded(entry.session)) finish(entry)
     },
     endAll: () => { for (const entries of [...bySid.values()]) [...entries].forEach(finish) },
     get size () { return size }

@@ -86,9 +86,11 @@ t.test('request ids are unique', async (t) => {
 
 t.test('WSS-04 streams are noted by session, within bounds, and end with it', async (t) => {
   let now = 1_000_000
+  // The timers of streams keep no process alive.
+  const alive = setInterval(() => {}, 1000)
   const live = createLiveStreams({ clock: () => now, limit: 3, perSession: 2 })
   const ended: string[] = []
-  const add = (sid: string, id: string, expiresAt = 2000): (() => void) | null => live.add({ sid, expiresAt }, () => { ended.push(id) })
+  const add = (sid: string, id: string, expiresAt = 2000): (() => void) | null => live.add({ sid, subject: 's', createdAt: 1, expiresAt }, () => { ended.push(id) })
   const release = add('a', 'a1')
   t.ok(add('a', 'a2'))
   t.equal(add('a', 'a3'), null, 'the bound of a session')
@@ -101,7 +103,8 @@ t.test('WSS-04 streams are noted by session, within bounds, and end with it', as
   t.strictSame(ended, ['a2'])
   t.equal(live.end('a'), 0)
   now = 2_000_000
-  await new Promise<void>((resolve) => { live.add({ sid: 'd', expiresAt: 2000 }, resolve) })
+  await new Promise<void>((resolve) => { live.add({ sid: 'd', subject: 's', createdAt: 1, expiresAt: 2000 }, resolve) })
+  clearInterval(alive)
   live.endAll()
   t.strictSame(ended, ['a2', 'b1'])
   t.equal(live.size, 0)
