@@ -240,14 +240,8 @@ export class Exchange implements Dispatcher.DispatchHandler {
   }
 }
 
-function onClose (this: Response): void {
-  this[kExchange]?.left()
-}
+function onClose (this: Response): void { this[kExchange]?.left() }
 
-function onDrain (this: Response): void {
-  this[kExchange]?.drained()
-}
+function onDrain (this: Response): void { this[kExchange]?.drained() }
 
-function flush (exchange: Exchange): void {
-  exchange.flush()
-}
+function flush (exchange: Exchange): void { exchange.flush() }
