@@ -1,26 +1,42 @@
 // Puts the parts together: the public and the admin listener, plugins and routes in their order; no logic.
-import Fastify, { LogController, type FastifyInstance, type FastifyServerOptions } from 'fastify'
+import type { Server as HttpServer } from 'node:http'
+import Fastify, { LogController, type FastifyHttpOptions, type FastifyInstance, type FastifyServerOptions } from 'fastify'
 import { ADMIN_OFF, type Config } from './config/schema.ts'
 import { systemClock, type Clock } from './lib/clock.ts'
 import { pathOnly } from './lib/redact.ts'
+import { createRequestIds } from './lib/request-id.ts'
 import type { Fetch } from './oidc/http.ts'
+import { corsPlugin } from './plugins/cors.ts'
+import { answerClientError, answerFrameworkError } from './plugins/early-answers.ts'
 import { errorsPlugin } from './plugins/errors.ts'
 import { createGate } from './plugins/gate.ts'
+import { limitsPlugin } from './plugins/limits.ts'
+import { liveStreamsPlugin } from './plugins/live-streams.ts'
 import { oidcPlugin } from './plugins/oidc.ts'
 import { revocationPlugin } from './plugins/revocation.ts'
 import { sessionPlugin } from './plugins/session.ts'
+import { holdContinue } from './proxy/expect.ts'
+import type { PoolLimits } from './proxy/pools.ts'
 import { adminRoutes } from './routes/admin.ts'
 import { apiRoutes } from './routes/api.ts'
+import { devServerRoutes } from './routes/dev-server.ts'
 import { backchannelRoutes } from './routes/backchannel.ts'
 import { clientRoutes } from './routes/client.ts'
 import { healthRoutes } from './routes/health.ts'
 import { loginRoutes } from './routes/login.ts'
 import { logoutRoutes } from './routes/logout.ts'
 import { sessionRoutes } from './routes/session.ts'
+import { addUpgradeConstraint } from './routes/sockets.ts'
 import { spaRoutes } from './routes/spa.ts'
 import { BullaError } from './lib/errors.ts'
 import { ENDPOINT_HEADERS } from './security/response-policy.ts'
 import type { RevocationList } from './session/revocation-list.ts'
+
+/** Bytes of a request's header. */
+const MAX_HEADERS = 16 * 1024
+
+/** Milliseconds for a request's header. */
+const HEADER_TIME = 10_000
 
 /** What tests and embedders may put in place of the real thing. */
 export interface Dependencies {
@@ -32,6 +48,12 @@ export interface Dependencies {
   readonly revocationList?: RevocationList
   /** Fastify's logger option. Default: pino at `log.level`. */
   readonly logger?: FastifyServerOptions['logger']
+  /** Connections to each upstream. Default: `POOL_LIMITS`. */
+  readonly poolLimits?: PoolLimits
+  /** Milliseconds that a request's body may stall. Default: 30,000. */
+  readonly bodyStall?: number
+  /** Milliseconds for the header of a request. Default: 10,000. */
+  readonly headerTime?: number
 }
 
 /** A server that listens when told to. */
@@ -52,6 +74,9 @@ export interface Server {
  */
 export async function buildServer (config: Config, deps: Dependencies = {}): Promise<Server> {
   const app = Fastify(publicOptions(config, deps))
+  // A header that is passed over could be a second Host; 16 KiB bound their number.
+  app.server.maxHeadersCount = 0
+  holdContinue(app.server)
   await registerBulla(app, config, deps)
   const admin = config.admin.port === ADMIN_OFF ? null : await buildAdmin(app, config)
   return {
@@ -81,11 +106,22 @@ export async function registerBulla (
   await app.register(oidcPlugin, { config, clock, fetch: deps.fetch })
   await app.register(revocationPlugin, { config, clock, list: deps.revocationList })
   await app.register(sessionPlugin, { config, clock })
+  await app.register(liveStreamsPlugin, { clock })
+  addUpgradeConstraint(app)
   await app.register(async (scope) => {
     await scope.register(errorsPlugin, { config })
+    await scope.register(limitsPlugin, { bodyTime: deps.bodyStall })
+    await scope.register(corsPlugin, { config })
     await scope.register(async (endpoints) => {
       endpoints.addHook('onRequest', async (_request, reply) => { reply.headers(ENDPOINT_HEADERS) })
-      endpoints.setNotFoundHandler(async () => { throw new BullaError('not_found') })
+      // A route, not a handler of last resort: the app's own files stand behind everything.
+      endpoints.route({
+        method: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'],
+        url: '/*',
+        exposeHeadRoute: false,
+        onRequest: async () => { throw new BullaError('not_found') },
+        handler: async () => { throw new BullaError('not_found') }
+      })
       await endpoints.register(loginRoutes, { config, clock })
       await endpoints.register(sessionRoutes, { config, clock })
       await endpoints.register(logoutRoutes, { config, clock })
@@ -93,16 +129,18 @@ export async function registerBulla (
       await endpoints.register(healthRoutes)
       await endpoints.register(clientRoutes)
     }, { prefix: config.base_path })
-    await scope.register(apiRoutes, { config })
+    await scope.register(apiRoutes, { config, clock, poolLimits: deps.poolLimits, bodyStall: deps.bodyStall })
     if (config.spa === undefined) scope.setNotFoundHandler(async () => { throw new BullaError('not_found') })
-    else await scope.register(documentRoutes, { config, folder: config.spa })
+    else await scope.register(documentRoutes, { config, spa: config.spa })
   })
 }
 
-/** The app itself, behind the gate if there is one. */
-async function documentRoutes (scope: FastifyInstance, options: { config: Config, folder: string }): Promise<void> {
-  if (options.config.spa_gate) scope.addHook('onRequest', createGate(scope, options.config))
-  await scope.register(spaRoutes, { folder: options.folder })
+/** The app itself, its files or its development server, behind the gate if there is one. */
+async function documentRoutes (scope: FastifyInstance, options: { config: Config, spa: string }): Promise<void> {
+  const { config, spa } = options
+  if (config.spa_gate) scope.addHook('onRequest', createGate(scope, config))
+  if (/^https?:/.test(spa)) await scope.register(devServerRoutes, { config, upstream: spa })
+  else await scope.register(spaRoutes, { folder: spa, publicUrl: config.public_url })
 }
 
 async function buildAdmin (app: FastifyInstance, config: Config): Promise<FastifyInstance> {
@@ -115,7 +153,7 @@ async function buildAdmin (app: FastifyInstance, config: Config): Promise<Fastif
   return admin
 }
 
-function publicOptions (config: Config, deps: Dependencies): FastifyServerOptions {
+function publicOptions (config: Config, deps: Dependencies): FastifyHttpOptions<HttpServer> {
   return {
     logger: deps.logger ?? {
       level: config.log.level,
@@ -123,13 +161,22 @@ function publicOptions (config: Config, deps: Dependencies): FastifyServerOption
     },
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'request_id' }),
     trustProxy: config.trusted_proxies.length > 0 ? [...config.trusted_proxies] : false,
-    genReqId: () => crypto.randomUUID(),
+    genReqId: createRequestIds(),
     exposeHeadRoutes: false,
     bodyLimit: 64 * 1024,
     connectionTimeout: 0,
+    // The whole of a request may take as long as an upload takes; its header and each pause may not.
     requestTimeout: 0,
     keepAliveTimeout: 72_000,
     forceCloseConnections: 'idle',
-    routerOptions: { maxParamLength: 8192, ignoreTrailingSlash: false }
+    http: {
+      maxHeaderSize: MAX_HEADERS,
+      headersTimeout: deps.headerTime ?? HEADER_TIME,
+      connectionsCheckingInterval: Math.min(1_000, deps.headerTime ?? HEADER_TIME),
+      requireHostHeader: false
+    },
+    clientErrorHandler: answerClientError,
+    frameworkErrors: answerFrameworkError,
+    routerOptions: { maxParamLength: 2 * MAX_HEADERS, ignoreTrailingSlash: false }
   }
 }

@@ -1,5 +1,6 @@
 // What a schema cannot say: rules between settings, URLs, paths and keys; each fault names setting and fix.
 import { accessSync, constants, existsSync } from 'node:fs'
+import { METHODS } from 'node:http'
 import { BlockList, isIP } from 'node:net'
 import { isLoopback } from '../lib/loopback.ts'
 import { parsePeer } from '../lib/peer.ts'
@@ -24,6 +25,7 @@ export function checkSettings (settings: Settings, problems: string[]): void {
   checkRoutes(settings, problems)
   checkCookies(settings, problems)
   checkTrustedProxies(settings, problems)
+  checkAllowedOrigins(settings, problems)
   checkLogout(settings, problems)
   checkFiles(settings, problems)
 }
@@ -106,12 +108,47 @@ function checkRoute (route: RouteConfig, where: string, basePath: string, proble
     problems.push(`${where}.rewrite_prefix must be empty or a path such as /v1.`)
   }
   for (const method of arrayOf(route.methods)) {
-    if (!/^[A-Z]+$/.test(method) || method === 'CONNECT' || method === 'TRACE') {
-      problems.push(`${where}.methods names ${method}: use upper-case methods; CONNECT and TRACE are never forwarded.`)
+    if (!METHODS.includes(method) || method === 'CONNECT' || method === 'TRACE') {
+      problems.push(`${where}.methods names ${method}: use upper-case HTTP methods; CONNECT and TRACE are never forwarded.`)
     }
   }
+  checkHeaderChanges(route, where, problems)
   if (route.cache === 'public' && route.token !== 'none') {
     problems.push(`${where}.cache can be public only with token: none.`)
+  }
+}
+
+const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}$/
+
+/** Headers that frame messages or carry the credentials: what Bulla does with them is not up for change. */
+const FIXED_HEADERS: ReadonlySet<string> = new Set([
+  'authorization', 'bulla-error', 'connection', 'content-length', 'cookie', 'host', 'keep-alive', 'set-cookie', 'te', 'trailer',
+  'transfer-encoding', 'upgrade'
+])
+
+function checkHeaderChanges (route: RouteConfig, where: string, problems: string[]): void {
+  for (const setting of ['request_headers', 'response_headers'] as const) {
+    const changes = route[setting]
+    if (typeof changes !== 'object') continue
+    const set = Object.entries(changes.set ?? {})
+    for (const name of [...set.map(([header]) => header), ...arrayOf(changes.remove)]) {
+      if (!HEADER_NAME.test(name)) problems.push(`${where}.${setting}: ${name} is no header name.`)
+      else if (FIXED_HEADERS.has(name.toLowerCase())) problems.push(`${where}.${setting} cannot change ${name}.`)
+    }
+    for (const [name, value] of set) {
+      if (!/^[\t\x20-\x7e]*$/.test(value)) problems.push(`${where}.${setting}.set.${name} must be printable ASCII.`)
+    }
+  }
+}
+
+function checkAllowedOrigins (settings: Settings, problems: string[]): void {
+  for (const entry of arrayOf(settings.allowed_origins)) {
+    const url = parseUrl(entry)
+    if (url === null || !/^https?:$/.test(url.protocol) || url.origin !== entry) {
+      problems.push(`allowed_origins: ${entry} must be an exact origin such as https://app.example, without path and default port.`)
+    } else if (url.protocol === 'http:' && !isLoopback(url.hostname)) {
+      problems.push(`allowed_origins: ${entry} must be https; http is for loopback hosts only.`)
+    }
   }
 }
 
@@ -162,8 +199,11 @@ function checkFiles (settings: Settings, problems: string[]): void {
     const path = settings[name]
     if (path !== undefined && !isReadable(path)) problems.push(`${name}: the file ${path} cannot be read.`)
   }
-  if (settings.spa !== undefined && !existsSync(settings.spa)) {
-    problems.push(`spa: the folder ${settings.spa} does not exist.`)
+  if (settings.spa === undefined) return
+  if (!/^https?:\/\//.test(settings.spa)) {
+    if (!existsSync(settings.spa)) problems.push(`spa: the folder ${settings.spa} does not exist.`)
+  } else if (parseUrl(settings.spa)?.origin !== settings.spa.replace(/\/$/, '')) {
+    problems.push('spa must be a folder, or the origin of a development server such as http://localhost:5173.')
   }
 }
 

@@ -1,9 +1,12 @@
 // Every fault becomes an answer of the contract: a problem document, or for people a page or a redirect to login.
+import type { IncomingMessage } from 'node:http'
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import type { Config } from '../config/schema.ts'
 import { BullaError, problemHeaders, toProblem, type ErrorCode } from '../lib/errors.ts'
-import { describeError, pathOnly } from '../lib/redact.ts'
+import { drain } from '../lib/drain.ts'
+import { describeError, pathOnly, printable } from '../lib/redact.ts'
+import { isWaiting } from '../proxy/expect.ts'
 import { isNavigation } from '../security/navigation.ts'
 import { errorPage } from '../security/page.ts'
 import { ENDPOINT_HEADERS, PAGE_HEADERS } from '../security/response-policy.ts'
@@ -29,6 +32,7 @@ export const errorsPlugin = fp(async function errorsPlugin (app: FastifyInstance
     const fault = toBullaError(error)
     logFault(request, fault)
     if (fault.setCookies.length > 0) reply.header('set-cookie', fault.setCookies)
+    leaveBody(request, reply, fault)
     return await answer(request, reply, fault)
   })
 
@@ -48,6 +52,31 @@ export const errorsPlugin = fp(async function errorsPlugin (app: FastifyInstance
   }
 }, { name: 'bulla-errors', fastify: '5.x' })
 
+/** Nobody reads the body of a refused request: it is read away, or its connection ends. */
+function leaveBody (request: FastifyRequest, reply: FastifyReply, fault: BullaError): void {
+  if (fault.code === 'request_timeout' || isWaiting(request.raw)) reply.header('connection', 'close')
+  drain(request.raw)
+}
+
+/** What the log says of a forwarded call that failed. */
+export interface ForwardingNote {
+  readonly route: string
+  /** Milliseconds. */
+  readonly duration: number
+}
+
+const notes = new WeakMap<IncomingMessage, ForwardingNote>()
+
+/**
+ * Leaves a note for the one log line of a failed call.
+ *
+ * @param request the call
+ * @param note its route and duration
+ */
+export function noteForwarding (request: IncomingMessage, note: ForwardingNote): void {
+  notes.set(request, note)
+}
+
 /**
  * Any thrown thing as an error of the contract.
  *
@@ -62,12 +91,16 @@ export function toBullaError (error: unknown): BullaError {
 }
 
 function logFault (request: FastifyRequest, fault: BullaError): void {
+  const note = notes.get(request.raw)
   const line = {
     code: fault.code,
+    request_id: request.id,
     method: request.method,
-    path: pathOnly(request.url),
+    path: printable(pathOnly(request.url)),
+    ...(note === undefined ? {} : { route: note.route, duration_ms: note.duration }),
     ...(fault.cause === undefined ? {} : { cause: describeError(fault.cause) })
   }
-  if (fault.code === 'internal') request.log.error({ ...line, stack: fault.cause instanceof Error ? fault.cause.stack : undefined }, 'internal error')
-  else request.log[fault.statusCode >= 500 ? 'warn' : 'info'](line, 'refused')
+  const { log } = request.server
+  if (fault.code === 'internal') log.error({ ...line, stack: fault.cause instanceof Error ? fault.cause.stack : undefined }, 'internal error')
+  else log[fault.statusCode >= 500 ? 'warn' : 'info'](line, 'refused')
 }

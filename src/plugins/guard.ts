@@ -1,21 +1,45 @@
 // Puts the CSRF guard in front of a group of routes, before any body is read or token used.
-import type { FastifyRequest, onRequestAsyncHookHandler } from 'fastify'
+import type { onRequestHookHandler } from 'fastify'
 import type { Config } from '../config/schema.ts'
 import { BullaError, type ErrorCode } from '../lib/errors.ts'
-import { refusal, type GuardPolicy } from '../security/csrf.ts'
+import { isSocketOriginAllowed, refusal, type GuardPolicy } from '../security/csrf.ts'
+
+/**
+ * The guard's policy of a deployment.
+ *
+ * @param config gives the header's name and the origins
+ * @param mode what a request must show
+ */
+export function guardPolicy (config: Config, mode: GuardPolicy['mode'] = 'header'): GuardPolicy {
+  return { mode, header: config.csrf.header.toLowerCase(), origin: config.public_url, allowed: new Set(config.allowed_origins) }
+}
 
 /**
  * The guard as an `onRequest` hook.
  *
  * @param config gives the header's name and the app's origin
  * @param mode what a request must show
- * @throws {BullaError} `csrf_header_missing`, `csrf_origin_refused`
+ * @returns a hook that fails with `csrf_header_missing` or `csrf_origin_refused`
  */
-export function createGuard (config: Config, mode: GuardPolicy['mode'] = 'header'): onRequestAsyncHookHandler {
-  const policy: GuardPolicy = { mode, header: config.csrf.header.toLowerCase(), origin: config.public_url }
-  return async function guard (request: FastifyRequest) {
+export function createGuard (config: Config, mode: GuardPolicy['mode'] = 'header'): onRequestHookHandler {
+  const policy = guardPolicy(config, mode)
+  return function guard (request, _reply, done) {
     const code = refusal(policy, request.method, request.headers)
-    if (code !== null) throw refused(code, policy)
+    done(code === null ? undefined : refused(code, policy))
+  }
+}
+
+/**
+ * The guard of WebSockets: the exact Origin, before any upstream contact.
+ *
+ * @param config gives the origins
+ * @returns a hook that fails with `csrf_origin_refused`
+ */
+export function createSocketGuard (config: Config): onRequestHookHandler {
+  const policy = guardPolicy(config)
+  return function socketGuard (request, _reply, done) {
+    const isAllowed = isSocketOriginAllowed(policy, request.headers.origin)
+    done(isAllowed ? undefined : refused('csrf_origin_refused', policy))
   }
 }
 

@@ -1,5 +1,5 @@
 // Serves a host application: its own handlers find the session of the request, fresh, in `request.session`.
-import type { FastifyInstance, onRequestAsyncHookHandler } from 'fastify'
+import type { FastifyInstance, onRequestHookHandler } from 'fastify'
 import fp from 'fastify-plugin'
 import type { Config } from '../config/schema.ts'
 import { BullaError } from '../lib/errors.ts'
@@ -8,7 +8,7 @@ import { createGuard } from './guard.ts'
 declare module 'fastify' {
   interface FastifyInstance {
     /** Refuses requests that do not come from the app itself; an `onRequest` hook for routes of your own. */
-    csrfGuard: onRequestAsyncHookHandler
+    csrfGuard: onRequestHookHandler
   }
 }
 

@@ -1,13 +1,17 @@
 // Forwards one call: undici's dispatcher writes the upstream's answer straight to the browser's socket.
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { Transform, type Readable } from 'node:stream'
-import { Agent, type Dispatcher } from 'undici'
 import { BullaError } from '../lib/errors.ts'
-import { upstreamFailure } from './failures.ts'
+import { Exchange } from './exchange.ts'
+import { overloaded } from './failures.ts'
+import type { LiveStreams, StreamSession } from './live.ts'
 import type { Target } from './paths.ts'
-import { requestHeaders, type ForwardContext } from './request-headers.ts'
-import { responseHeaders } from './response-headers.ts'
-import { upstreamPath, type Route } from './routes.ts'
+import { createPools, type PoolLimits } from './pools.ts'
+import { BODY_STALL, hasBody, RequestBody } from './request-body.ts'
+import type { RequestFacts } from './request-headers.ts'
+import type { Route } from './routes.ts'
+
+/** A token in place of one that the upstream no longer takes. */
+export interface Renewed { readonly accessToken: string, readonly setCookies: readonly string[] }
 
 /** One call to forward. */
 export interface ForwardCall {
@@ -15,129 +19,81 @@ export interface ForwardCall {
   readonly response: ServerResponse
   readonly route: Route
   readonly target: Target
-  readonly context: ForwardContext
+  readonly facts: RequestFacts
   readonly setCookies: readonly string[]
+  /** Whose call it is; an event stream ends with the session. */
+  readonly session: StreamSession | null
+  /** Headers for a listed origin. */
+  readonly cors: Readonly<Record<string, string>> | null
+  /** Nothing has been sent and nothing will be: answer this. */
+  failed (error: BullaError): void
+  /** The answer broke off after it had begun; the connection is closed already. */
+  cut (cause: Error): void
+  /** Another token, after an upstream's `invalid_token`; `null` if there is none to be had. */
+  renewed (): Promise<Renewed | null>
 }
 
-/** Forwards calls over one pool of connections. */
+/** Forwards calls. */
 export interface Forwarder {
-  /** Resolves when the answer has been sent, rejects with a {@link BullaError} while nothing has been. */
-  forward (call: ForwardCall): Promise<void>
+  /** Starts a call; its outcome is told to the call itself. Throws a {@link BullaError} before anything was sent. */
+  forward (call: ForwardCall): void
   close (): Promise<void>
 }
 
 /** What the forwarder needs. */
 export interface ForwarderOptions {
-  readonly publicOrigin: string
   /** Further CA certificates, PEM. */
   readonly ca?: string[] | undefined
+  readonly live: LiveStreams
+  /** The login endpoint, for step-up. */
+  readonly loginUrl: string
+  /** Default: {@link POOL_LIMITS}. */
+  readonly limits?: PoolLimits
+  /** Milliseconds that a body may stall. Default: {@link BODY_STALL}. */
+  readonly stall?: number
 }
 
 /**
- * Creates the forwarder. Upstream certificates are verified.
+ * Creates the forwarder. Upstream certificates are verified, nothing is followed, nothing is repeated unless a route says so.
  *
  * @param options what it needs
  */
 export function createForwarder (options: ForwarderOptions): Forwarder {
-  const agent = new Agent({
-    connections: 128,
-    pipelining: 1,
-    bodyTimeout: 0,
-    connect: { timeout: 5_000, ...(options.ca === undefined ? {} : { ca: options.ca }) }
-  })
+  const { live, loginUrl, stall = BODY_STALL } = options
+  const pools = createPools({ ca: options.ca, ...(options.limits === undefined ? {} : { limits: options.limits }) })
 
-  function forward (call: ForwardCall): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const body = requestBody(call)
-      const handler = new AnswerHandler(call, options.publicOrigin, resolve, reject)
-      agent.dispatch({
-        origin: call.route.origin,
-        path: upstreamPath(call.route, call.target),
-        method: call.request.method as Dispatcher.HttpMethod,
-        headers: requestHeaders(call.request.rawHeaders, call.context),
-        body,
-        headersTimeout: call.route.config.timeout * 1000
-      }, handler)
-    })
+  function forward (call: ForwardCall): void {
+    const { request, response, route } = call
+    if (response.destroyed) return
+    const pool = pools.of(route.origin)
+    const isStream = isEventStreamRequest(request)
+    const body = bodyOf(call, stall)
+    if (!pool.take(isStream)) throw overloaded()
+    new Exchange(call, pool, isStream, body, live, loginUrl).start()
   }
 
-  return { forward, close: async () => { await agent.destroy() } }
+  return { forward, close: async () => { await pools.close() } }
 }
 
-/** The body as a stream that ends at the limit; `null` if the request has none. */
-function requestBody (call: ForwardCall): Readable | null {
-  const { request, route } = call
-  const declared = request.headers['content-length']
-  if (request.headers['transfer-encoding'] === undefined && (declared === undefined || declared === '0')) return null
+/** Node sets it when the socket was handed over: what follows the header is no body then. */
+function isUpgrade (request: IncomingMessage & { upgrade?: boolean }): boolean {
+  return request.upgrade === true
+}
+
+/** EventSource always says so; its connection stays open. */
+function isEventStreamRequest (request: IncomingMessage): boolean {
+  const { accept } = request.headers
+  return accept !== undefined && accept.startsWith('text/event-stream')
+}
+
+function bodyOf (call: ForwardCall, stall: number): RequestBody | null {
+  const { request, response, route } = call
+  if (!hasBody(request)) return null
+  if (isUpgrade(request)) throw new BullaError('bad_request', { detail: 'A request that upgrades has no body.' })
   const limit = route.config.body_limit
-  if (declared !== undefined && Number(declared) > limit) throw new BullaError('body_too_large')
-  let size = 0
-  const limited = new Transform({
-    transform (chunk: Buffer, _encoding, done) {
-      size += chunk.length
-      if (size > limit) done(new BullaError('body_too_large'))
-      else done(null, chunk)
-    }
-  })
-  request.on('error', (error) => limited.destroy(error))
-  return request.pipe(limited)
-}
-
-/** Writes the upstream's answer as it comes, at the pace at which the browser takes it. */
-class AnswerHandler implements Dispatcher.DispatchHandler {
-  readonly #call: ForwardCall
-  readonly #origin: string
-  readonly #resolve: () => void
-  readonly #reject: (error: BullaError) => void
-  #controller: Dispatcher.DispatchController | null = null
-  readonly #onClose = (): void => { this.#controller?.abort(new Error('the client left')) }
-  readonly #onDrain = (): void => { this.#controller?.resume() }
-
-  constructor (call: ForwardCall, origin: string, resolve: () => void, reject: (error: BullaError) => void) {
-    this.#call = call
-    this.#origin = origin
-    this.#resolve = resolve
-    this.#reject = reject
+  const declared = request.headers['content-length']
+  if (declared !== undefined && Number(declared) > limit) {
+    throw new BullaError('body_too_large', { detail: `The limit is ${limit} bytes.` })
   }
-
-  onRequestStart (controller: Dispatcher.DispatchController): void {
-    this.#controller = controller
-    const { response } = this.#call
-    if (response.destroyed) this.#onClose()
-    response.once('close', this.#onClose)
-    response.on('drain', this.#onDrain)
-  }
-
-  onResponseStart (controller: Dispatcher.DispatchController, status: number): void {
-    if (status < 200) return
-    const { response, route, setCookies } = this.#call
-    const raw = Array.isArray(controller.rawHeaders) ? controller.rawHeaders.map(String) : []
-    response.writeHead(status, responseHeaders(raw, route, this.#origin, setCookies))
-  }
-
-  onResponseData (controller: Dispatcher.DispatchController, chunk: Buffer): void {
-    if (!this.#call.response.write(chunk)) controller.pause()
-  }
-
-  onResponseEnd (): void {
-    this.#detach()
-    this.#call.response.end()
-    this.#resolve()
-  }
-
-  onResponseError (_controller: Dispatcher.DispatchController, error: Error): void {
-    this.#detach()
-    const { response } = this.#call
-    if (response.headersSent || response.destroyed) {
-      response.destroy()
-      this.#resolve()
-    } else {
-      this.#reject(upstreamFailure(error))
-    }
-  }
-
-  #detach (): void {
-    this.#call.response.off('close', this.#onClose)
-    this.#call.response.off('drain', this.#onDrain)
-  }
+  return new RequestBody(request, response, { limit, stall })
 }

@@ -6,6 +6,17 @@ export const HOP_BY_HOP: ReadonlySet<string> = new Set([
   'transfer-encoding', 'upgrade', 'http2-settings'
 ])
 
+/**
+ * The headers that a `Connection` header declares to be of this connection only.
+ *
+ * @param value of the `Connection` header, all lines joined
+ * @returns names in lower case, or `null` if it names none beyond `keep-alive` and `close`
+ */
+export function connectionNames (value: string | undefined): ReadonlySet<string> | null {
+  if (value === undefined || value === 'keep-alive' || value === 'Keep-Alive' || value === 'close') return null
+  return new Set(value.toLowerCase().split(',').map((name) => name.trim()))
+}
+
 /** What the browser may not say to an API: credentials, who it is, where it comes from, another method or path. */
 export const DROPPED_REQUEST: ReadonlySet<string> = new Set([
   'host', 'cookie', 'cookie2', 'authorization', 'dpop', 'expect', 'content-length', 'forwarded', 'via',
@@ -31,7 +42,9 @@ export const DROPPED_REQUEST_PREFIXES: readonly string[] = [
 export const DROPPED_RESPONSE: ReadonlySet<string> = new Set([
   'set-cookie', 'set-cookie2', 'www-authenticate', 'clear-site-data', 'strict-transport-security', 'public-key-pins',
   'public-key-pins-report-only', 'service-worker-allowed', 'refresh', 'server', 'x-powered-by', 'via', 'alt-svc', 'bulla-error',
-  'expect-ct', 'nel', 'report-to', 'reporting-endpoints', 'content-location', 'sourcemap', 'x-sourcemap'
+  'expect-ct', 'nel', 'report-to', 'reporting-endpoints', 'content-location', 'sourcemap', 'x-sourcemap', 'surrogate-control',
+  'cdn-cache-control', 'cloudflare-cdn-cache-control', 'x-accel-redirect', 'x-accel-buffering', 'x-sendfile', 'x-aspnet-version',
+  'x-aspnetmvc-version', 'x-runtime'
 ])
 
 /** Beginnings of such names: the API's own cross-origin policy is not the app's. */

@@ -1,86 +1,143 @@
 // The headers of a forwarded answer: what passes, what is dropped, and what keeps it out of other hands.
-import { DROPPED_RESPONSE, DROPPED_RESPONSE_PREFIXES, HOP_BY_HOP } from './header-lists.ts'
-import type { Route } from './routes.ts'
+import { cacheControl, type CachePolicy } from './caching.ts'
+import { connectionNames, DROPPED_RESPONSE, DROPPED_RESPONSE_PREFIXES, HOP_BY_HOP } from './header-lists.ts'
+import { publicLocation, type LocationRules } from './location.ts'
+
+/** What a route does to the headers of its answers. */
+export interface ResponseHeaderRules {
+  readonly location: LocationRules
+  readonly cache: CachePolicy
+  /** Whether HTML, XML and SVG may act as documents of the app's origin. */
+  readonly html: boolean
+  readonly set: Readonly<Record<string, string>>
+  readonly remove: readonly string[]
+}
+
+/** The head of an answer, ready to be written. */
+export interface AnswerHead {
+  /** Names and values, flat. */
+  readonly headers: string[]
+  /** Bytes of the body, or -1 if it has no declared length. */
+  readonly contentLength: number
+  /** Whether this is a stream of server-sent events. */
+  readonly isEventStream: boolean
+}
+
+/** Builds the heads of a route's answers. */
+export interface ResponseHeaders {
+  /**
+   * @param raw the upstream's headers, flat
+   * @param status of the answer
+   * @param path what was asked of the upstream
+   * @param setCookies values that Bulla sets
+   * @param cors headers for a listed origin, or `null`
+   */
+  build (
+    raw: readonly Buffer[], status: number, path: string, setCookies: readonly string[],
+    cors: Readonly<Record<string, string>> | null
+  ): AnswerHead
+}
 
 /** Content types that a browser would run as a document. */
-const ACTIVE_CONTENT = /^\s*(?:text\/html|application\/xhtml\+xml|image\/svg\+xml|text\/xml|application\/xml|text\/xsl|[a-z]+\/[\w.-]+\+xml)/i
+const ACTIVE_CONTENT = /^\s*(?:text\/(?:html|xml|xsl)|application\/(?:xhtml\+)?xml|[a-z]+\/[\w.-]+\+xml)/i
+
+const EVENT_STREAM = /^\s*text\/event-stream\s*(?:;|$)/i
+
+/** What every forwarded answer carries. */
+const FIXED = ['x-content-type-options', 'nosniff', 'cross-origin-resource-policy', 'same-origin', 'vary', 'Cookie, Origin, Sec-Fetch-Site']
+
+const MAX_NAMES = 512
+const DROPPED = ''
 
 /**
- * Builds the headers of the answer, as a flat list of names and values.
+ * Prepares a route's response headers.
  *
- * @param raw the upstream's headers, flat
- * @param route where it came from
- * @param publicOrigin where redirects may lead
- * @param setCookies values that Bulla sets
+ * @param rules of the route
  */
-export function responseHeaders (
-  raw: readonly string[], route: Route, publicOrigin: string, setCookies: readonly string[]
-): string[] {
-  const headers: string[] = []
-  const named = connectionNames(raw)
-  let cacheControl: string | null = null
-  let isActive = false
-  for (let i = 0; i < raw.length; i += 2) {
-    const name = (raw[i] ?? '').toLowerCase()
-    const value = raw[i + 1] ?? ''
-    if (isDropped(name, route) || named?.has(name) === true) continue
-    if (name === 'cache-control') {
-      cacheControl = cacheControl === null ? value : `${cacheControl}, ${value}`
-    } else if (name === 'location') {
-      const location = publicLocation(value, route, publicOrigin)
-      if (location !== null) headers.push(name, location)
-    } else if (name !== 'x-content-type-options') {
-      if (name === 'content-type') isActive = ACTIVE_CONTENT.test(value)
+export function createResponseHeaders (rules: ResponseHeaderRules): ResponseHeaders {
+  const set = Object.entries(rules.set).map(([name, value]) => [name.toLowerCase(), value] as const)
+  const dropped = new Set([
+    'x-content-type-options', ...rules.remove.map((name) => name.toLowerCase()), ...set.map(([name]) => name)
+  ])
+  const ownCaching = set.find(([name]) => name === 'cache-control')?.[1]
+  const fixed = [...FIXED, ...set.filter(([name]) => name !== 'cache-control').flat()]
+  const names = new Map<string, string>()
+
+  function classify (rawName: string): string {
+    const name = rawName.toLowerCase()
+    const result = isDropped(name) || dropped.has(name) ? DROPPED : name
+    if (names.size < MAX_NAMES && rawName.length <= 64) names.set(rawName, result)
+    return result
+  }
+
+  function build (
+    raw: readonly Buffer[], status: number, path: string, setCookies: readonly string[],
+    cors: Readonly<Record<string, string>> | null
+  ): AnswerHead {
+    const headers: string[] = []
+    const named = connectionNames(headerOf(raw, 'connection'))
+    let caching: string | null = null
+    let contentType = ''
+    let contentLength = -1
+    let hasExpires = false
+    for (let i = 0; i < raw.length; i += 2) {
+      const rawName = text(raw[i])
+      const name = names.get(rawName) ?? classify(rawName)
+      if (name === DROPPED || named?.has(name) === true) continue
+      let value = text(raw[i + 1])
+      if (name === 'cache-control') {
+        caching = caching === null ? value : `${caching}, ${value}`
+        continue
+      }
+      if (name === 'content-type') contentType = value
+      else if (name === 'content-length') {
+        if (status === 204) continue
+        contentLength = Number(value)
+      } else if (name === 'expires') hasExpires = true
+      else if (name === 'location') {
+        const location = publicLocation(value, path, rules.location)
+        if (location === null) continue
+        value = location
+      }
       headers.push(name, value)
     }
+    // S41: an answer that sets a cookie is nobody else's, whatever the upstream or the settings say.
+    const value = setCookies.length > 0 ? 'private, no-store' : ownCaching ?? cacheControl(caching, hasExpires, rules.cache)
+    if (value !== null) headers.push('cache-control', value)
+    for (let i = 0; i < fixed.length; i++) headers.push(fixed[i] as string)
+    if (!rules.html && ACTIVE_CONTENT.test(contentType)) headers.push('content-security-policy', "sandbox; default-src 'none'")
+    for (let i = 0; i < setCookies.length; i++) headers.push('set-cookie', setCookies[i] as string)
+    if (cors !== null) for (const name in cors) headers.push(name, cors[name] as string)
+    return { headers, contentLength, isEventStream: EVENT_STREAM.test(contentType) }
   }
-  headers.push('cache-control', setCookies.length > 0 ? 'private, no-store' : caching(cacheControl, route.config.cache))
-  headers.push('x-content-type-options', 'nosniff', 'cross-origin-resource-policy', 'same-origin', 'vary', 'Cookie')
-  if (isActive && !route.config.html) headers.push('content-security-policy', "sandbox; default-src 'none'")
-  for (const cookie of setCookies) headers.push('set-cookie', cookie)
-  const { set } = route.config.response_headers
-  for (const name in set) headers.push(name, set[name] ?? '')
-  return headers
+
+  return { build }
 }
 
-function isDropped (name: string, route: Route): boolean {
+/**
+ * A header of an upstream's answer, all lines joined.
+ *
+ * @param raw the headers, flat
+ * @param name in lower case
+ */
+export function headerOf (raw: readonly Buffer[], name: string): string | undefined {
+  let found: string | undefined
+  for (let i = 0; i < raw.length; i += 2) {
+    const candidate = raw[i] as Buffer
+    if (candidate.length !== name.length || text(candidate).toLowerCase() !== name) continue
+    const value = text(raw[i + 1])
+    found = found === undefined ? value : `${found}, ${value}`
+  }
+  return found
+}
+
+function isDropped (name: string): boolean {
   if (HOP_BY_HOP.has(name) || DROPPED_RESPONSE.has(name)) return true
   for (const prefix of DROPPED_RESPONSE_PREFIXES) if (name.startsWith(prefix)) return true
-  const { set, remove } = route.config.response_headers
-  return Object.hasOwn(set, name) || remove.includes(name)
+  return false
 }
 
-/** CAC-02: nothing that came with a token is kept by a shared cache. */
-function caching (upstream: string | null, policy: 'no-store' | 'private' | 'public'): string {
-  if (upstream === null) return policy === 'no-store' ? 'no-store' : 'private'
-  if (policy === 'public') return upstream
-  const kept = upstream.split(',').map((directive) => directive.trim())
-    .filter((directive) => directive !== '' && !/^(?:public|s-maxage|private)\b/i.test(directive))
-  return ['private', ...kept].join(', ')
-}
-
-/** PRX-16: a redirect within the upstream becomes one within the route; no internal host gets out. */
-function publicLocation (value: string, route: Route, publicOrigin: string): string | null {
-  const base = `${route.origin}${route.base}/`
-  const url = URL.canParse(value, base) ? new URL(value, base) : null
-  if (url === null) return null
-  if (url.origin === publicOrigin) return url.href
-  if (url.origin !== route.origin) return /^https?:$/.test(url.protocol) && isPublicHost(url.hostname) ? url.href : null
-  if (url.pathname !== route.base && !url.pathname.startsWith(`${route.base}/`)) return null
-  return `${route.prefix}${url.pathname.slice(route.base.length)}${url.search}${url.hash}`
-}
-
-function isPublicHost (hostname: string): boolean {
-  return hostname.includes('.') && !/(?:^|\.)(?:internal|local|localhost|svc|cluster\.local|lan|home\.arpa)$/.test(hostname) &&
-    !/^[\d.]+$/.test(hostname)
-}
-
-function connectionNames (raw: readonly string[]): Set<string> | null {
-  let names: Set<string> | null = null
-  for (let i = 0; i < raw.length; i += 2) {
-    if ((raw[i] ?? '').toLowerCase() !== 'connection') continue
-    names ??= new Set()
-    for (const name of (raw[i + 1] ?? '').toLowerCase().split(',')) names.add(name.trim())
-  }
-  return names
+/** `latin1Slice` is `toString('latin1')` without the search for the encoding; the types do not know it. */
+function text (buffer: Buffer | undefined): string {
+  return (buffer as Buffer & { latin1Slice (): string }).latin1Slice()
 }

@@ -1,80 +1,73 @@
 // The proxied routes: guard, then session, then forward.
 import { readFileSync } from 'node:fs'
+import { METHODS } from 'node:http'
 import { rootCertificates } from 'node:tls'
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyInstance, HTTPMethods } from 'fastify'
 import type { Config } from '../config/schema.ts'
-import { BullaError } from '../lib/errors.ts'
-import { toBullaError } from '../plugins/errors.ts'
+import { isLoopback } from '../lib/loopback.ts'
 import { createGuard } from '../plugins/guard.ts'
-import type { ActiveSession } from '../plugins/renewal.ts'
 import { createForwarder } from '../proxy/forward.ts'
-import { readTarget } from '../proxy/paths.ts'
-import { createRoutes, matchRoute, type Route } from '../proxy/routes.ts'
+import type { PoolLimits } from '../proxy/pools.ts'
+import { createRoutes, type Route } from '../proxy/routes.ts'
+import type { Clock } from '../lib/clock.ts'
+import { createApiHandler, type ApiContext } from './api-call.ts'
 import { refuseOtherMethods } from './endpoint.ts'
+import { socketRoutes } from './sockets.ts'
 
-export async function apiRoutes (app: FastifyInstance, options: { config: Config }): Promise<void> {
+/** What the routes are handed. */
+export interface ApiRoutesOptions {
+  readonly config: Config
+  readonly clock: Clock
+  /** Limits of the upstream pools, for tests. */
+  readonly poolLimits?: PoolLimits | undefined
+  /** Milliseconds that a request's body may stall, for tests. */
+  readonly bodyStall?: number | undefined
+}
+
+export async function apiRoutes (app: FastifyInstance, options: ApiRoutesOptions): Promise<void> {
   const { config } = options
-  const routes = createRoutes(config.routes)
-  const publicUrl = new URL(config.public_url)
+  const routes = createRoutes(config)
+  const { liveStreams: live } = app
+  const ca = config.upstream_ca === undefined ? undefined : [...rootCertificates, readFileSync(config.upstream_ca, 'utf8')]
   const forwarder = createForwarder({
-    publicOrigin: publicUrl.origin,
-    ca: config.upstream_ca === undefined ? undefined : [...rootCertificates, readFileSync(config.upstream_ca, 'utf8')]
+    ca,
+    live,
+    loginUrl: `${config.public_url}${config.base_path}/login`,
+    ...(options.poolLimits === undefined ? {} : { limits: options.poolLimits }),
+    ...(options.bodyStall === undefined ? {} : { stall: options.bodyStall })
   })
   app.addHook('onClose', async () => { await forwarder.close() })
+  warnOfPlainUpstreams(app, routes)
   // Bodies are streams: no parser of Fastify's touches them.
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', (_request, _payload, done) => { done(null) })
+  // A logger of its own for each request costs more than the few lines are worth: they name the request themselves.
+  app.setChildLoggerFactory((logger) => logger)
 
-  for (const route of routes) {
-    const context = {
-      host: route.host,
-      publicHost: publicUrl.host,
-      publicProto: publicUrl.protocol.slice(0, -1),
-      csrfHeader: config.csrf.header.toLowerCase(),
-      set: lowerNames(route.config.request_headers.set),
-      remove: new Set(route.config.request_headers.remove.map((name) => name.toLowerCase()))
-    }
-    const guard = createGuard(config, route.config.csrf)
-    const handler = async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
-      const target = readTarget(request.raw.url ?? '', route.config.encoded_slashes)
-      if (target === null) throw new BullaError('bad_request', { detail: 'The path is not acceptable.' })
-      if (matchRoute(routes, target.path) !== route) throw new BullaError('not_found')
-      const active = await sessionFor(route, request)
-      try {
-        await forwarder.forward({
-          request: request.raw,
-          response: reply.raw,
-          route,
-          target,
-          // Read when the answer starts: a slow one brings the newest session, not the one that it set out with.
-          get setCookies () { return active?.setCookies ?? [] },
-          context: {
-            ...context, accessToken: active?.session.accessToken ?? null, clientAddress: request.ip, requestId: request.id
-          }
-        })
-      } catch (error) {
-        request.raw.resume()
-        throw toBullaError(error).withCookies(active?.setCookies ?? [])
-      }
-      reply.hijack()
-    }
-    for (const url of [route.prefix, `${route.prefix}/*`]) {
-      app.route({ exposeHeadRoute: false, method: [...route.config.methods], url, onRequest: guard, handler })
-      refuseOtherMethods(app, url, route.config.methods)
-    }
+  const context: ApiContext = { config, routes, forwarder, sessions: app.sessions, clock: options.clock, log: app.log }
+  for (const route of routes) registerRoute(app, route, context)
+  await socketRoutes(app, { config, routes, live, ca })
+}
+
+function registerRoute (app: FastifyInstance, route: Route, context: ApiContext): void {
+  const handler = createApiHandler(route, context)
+  const guard = createGuard(context.config, route.config.csrf)
+  const methods = route.config.methods as HTTPMethods[]
+  for (const method of methods) {
+    if (!app.supportedMethods.includes(method) && METHODS.includes(method)) app.addHttpMethod(method, { hasBody: true })
   }
-
-  async function sessionFor (route: Route, request: FastifyRequest): Promise<ActiveSession | null> {
-    const { token } = route.config
-    if (token === 'none') return null
-    const state = app.sessions.read(request)
-    if (token === 'optional' && state.session === null) return null
-    const active = await app.sessions.renewal.activate(state)
-    request.session = active.session
-    return active
+  for (const url of [route.prefix, `${route.prefix}/*`]) {
+    app.route({
+      exposeHeadRoute: false, method: [...methods], url, onRequest: guard, config: { streamsBody: true }, handler
+    })
+    refuseOtherMethods(app, url, methods)
   }
 }
 
-function lowerNames (headers: Readonly<Record<string, string>>): Record<string, string> {
-  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]))
+function warnOfPlainUpstreams (app: FastifyInstance, routes: readonly Route[]): void {
+  for (const route of routes) {
+    const { protocol, hostname, origin } = new URL(route.origin)
+    if (protocol !== 'http:' || isLoopback(hostname)) continue
+    app.log.warn({ route: route.prefix, upstream: origin }, 'tokens travel to this upstream without TLS')
+  }
 }

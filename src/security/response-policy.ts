@@ -25,3 +25,27 @@ export const OUTCOME_HEADERS: Readonly<Record<string, string>> = {
 
 /** The policy for the app's own documents: only its own origin, no frames, no inline script. */
 export const APP_CSP = "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+
+/** A year: browsers stay on https (FAP-04, ASVS 3.4.1). */
+const HSTS = 'max-age=31536000'
+
+/**
+ * Headers of every file of the app.
+ *
+ * @param publicUrl over http, as in development, there is no HSTS
+ */
+export function appHeaders (publicUrl: string): Readonly<Record<string, string>> {
+  return {
+    'x-content-type-options': 'nosniff',
+    'referrer-policy': 'same-origin',
+    'cross-origin-opener-policy': 'same-origin',
+    'cross-origin-resource-policy': 'same-origin',
+    ...(publicUrl.startsWith('https://') ? { 'strict-transport-security': HSTS } : {})
+  }
+}
+
+/** Headers of the app's documents, beyond those of its files. */
+export const documentHeaders: Readonly<Record<string, string>> = {
+  'content-security-policy': APP_CSP,
+  'x-frame-options': 'DENY'
+}

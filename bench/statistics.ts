@@ -1,0 +1,13 @@
+// The little statistics that the benches need.
+
+/**
+ * The median.
+ *
+ * @param values at least one
+ */
+export function median (values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b)
+  const middle = sorted.length >> 1
+  const upper = sorted[middle] ?? Number.NaN
+  return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? Number.NaN) + upper) / 2
+}

@@ -1,0 +1,19 @@
+// Gives the app its register of open event streams and sockets, which end with their session and with the process.
+import type { FastifyInstance } from 'fastify'
+import fp from 'fastify-plugin'
+import type { Clock } from '../lib/clock.ts'
+import { createLiveStreams, type LiveStreams } from '../proxy/live.ts'
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** The event streams and sockets that are open, by session; whoever ends a session ends them too. */
+    liveStreams: LiveStreams
+  }
+}
+
+export const liveStreamsPlugin = fp(async function liveStreamsPlugin (app: FastifyInstance, options: { clock: Clock }) {
+  const live = createLiveStreams({ clock: options.clock })
+  app.decorate('liveStreams', live)
+  app.revocations.onEnded((isEnded) => { live.endWhere(isEnded) })
+  app.addHook('preClose', async () => { live.endAll() })
+}, { name: 'bulla-live-streams', fastify: '5.x', dependencies: ['bulla-revocation'] })

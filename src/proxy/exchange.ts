@@ -1,0 +1,247 @@
+// One call in flight: takes what undici reads of the upstream and writes it at the pace at which the browser takes it.
+import type { ServerResponse } from 'node:http'
+import type { Dispatcher } from 'undici'
+import { drain } from '../lib/drain.ts'
+import { overloaded, upstreamFailure } from './failures.ts'
+import type { ForwardCall } from './forward.ts'
+import type { LiveStreams } from './live.ts'
+import type { UpstreamPool } from './pools.ts'
+import type { RequestBody } from './request-body.ts'
+import type { RequestFacts } from './request-headers.ts'
+import { HeldAnswer, judge401, mayRepeatFor, mayRepeatOnFault } from './repeat.ts'
+import { upstreamPath } from './routes.ts'
+
+const kExchange = Symbol('bulla.exchange')
+
+type Response = ServerResponse & { [kExchange]?: Exchange }
+
+/** Why a call is aborted that nobody waits for any more. */
+class ClientLeft extends Error {}
+
+/** undici's handler of one call. Its methods run in undici's parser and must not throw. */
+export class Exchange implements Dispatcher.DispatchHandler {
+  readonly #call: ForwardCall
+  readonly #pool: UpstreamPool
+  readonly #isStream: boolean
+  readonly #body: RequestBody | null
+  readonly #live: LiveStreams
+  readonly #loginUrl: string
+  readonly #path: string
+  #abort: ((error?: Error) => void) | null = null
+  #resume: (() => void) | null = null
+  /** Nothing more is written. */
+  #isOver = false
+  #hasLeft = false
+  #hasRetried = false
+  #waitsForDrain = false
+  #hasWritten = false
+  /** Bytes of the body that are still to come, or -1 if that is not known. */
+  #remaining = -1
+  #renewedCookies: readonly string[] | null = null
+  #held: HeldAnswer | null = null
+  #release: (() => void) | null = null
+
+  constructor (
+    call: ForwardCall, pool: UpstreamPool, isStream: boolean, body: RequestBody | null, live: LiveStreams, loginUrl: string
+  ) {
+    this.#call = call
+    this.#pool = pool
+    this.#isStream = isStream
+    this.#body = body
+    this.#live = live
+    this.#loginUrl = loginUrl
+    this.#path = upstreamPath(call.route, call.target)
+    const response = call.response as Response
+    response[kExchange] = this
+    response.on('close', onClose)
+  }
+
+  /** Hands the call to undici. */
+  start (): void {
+    this.#send(this.#call.facts, this.#body)
+  }
+
+  onConnect (abort: (error?: Error) => void): void {
+    this.#abort = abort
+    if (this.#hasLeft) abort(new ClientLeft('the client left'))
+  }
+
+  onHeaders (status: number, raw: Buffer[], resume: () => void): boolean {
+    if (status < 200) return true
+    this.#resume = resume
+    if (status === 401 && this.#isHeldBack(raw)) return true
+    return this.#begin(status, raw)
+  }
+
+  onData (chunk: Buffer): boolean {
+    if (this.#held !== null) return this.#hold(chunk)
+    const { response } = this.#call
+    if (this.#remaining === chunk.length) {
+      // The whole rest: one write instead of two.
+      this.#isOver = true
+      response.end(chunk)
+      return true
+    }
+    if (this.#remaining > 0) this.#remaining -= chunk.length
+    this.#hasWritten = true
+    if (response.write(chunk)) return true
+    if (!this.#waitsForDrain) {
+      this.#waitsForDrain = true
+      response.on('drain', onDrain)
+    }
+    return false
+  }
+
+  onComplete (): void {
+    this.#pool.release(this.#isStream)
+    if (this.#held !== null) {
+      this.#renew(this.#held)
+      return
+    }
+    if (!this.#isOver) {
+      this.#isOver = true
+      this.#call.response.end()
+    }
+    this.#leaveBody()
+  }
+
+  onError (error: Error): void {
+    const { response } = this.#call
+    this.#pool.release(this.#isStream)
+    if (this.#isOver || this.#hasLeft) return
+    if (!response.headersSent && !this.#hasRetried && mayRepeatOnFault(this.#call, this.#body, error)) {
+      this.#hasRetried = true
+      this.#again(this.#call.facts)
+      return
+    }
+    this.#isOver = true
+    if (response.headersSent) {
+      // A browser must see that this is not all: the connection ends, and nothing is silently short.
+      response.destroy()
+      this.#call.cut(error)
+    } else {
+      this.#call.failed(upstreamFailure(error))
+    }
+  }
+
+  /** The browser's connection has gone; also called when all has ended well. */
+  left (): void {
+    this.#release?.()
+    this.#release = null
+    if (this.#isOver) return
+    this.#hasLeft = true
+    this.#abort?.(new ClientLeft('the client left'))
+  }
+
+  /** The browser takes more. */
+  drained (): void {
+    if (!this.#isOver) this.#resume?.()
+  }
+
+  /** Headers go out even if the body lets itself be waited for. */
+  flush (): void {
+    if (!this.#isOver && !this.#hasWritten) this.#call.response.flushHeaders()
+  }
+
+  #begin (status: number, raw: readonly Buffer[]): boolean {
+    const { route, response, cors, session, setCookies } = this.#call
+    const head = route.responseHeaders.build(raw, status, this.#path, this.#renewedCookies ?? setCookies, cors)
+    if (head.isEventStream && session !== null) {
+      this.#release = this.#live.add(session, () => { this.#endStream() })
+      if (this.#release === null) {
+        this.#abort?.(overloaded())
+        return true
+      }
+    }
+    response.writeHead(status, head.headers)
+    this.#remaining = head.contentLength
+    if (head.contentLength < 0) process.nextTick(flush, this)
+    return true
+  }
+
+  /** The session is over: so is the stream, in good order. */
+  #endStream (): void {
+    this.#release = null
+    if (this.#isOver) return
+    this.#isOver = true
+    this.#call.response.end()
+    this.#abort?.(new ClientLeft('the session ended'))
+  }
+
+  /** Whether a 401 is not for the browser: another login is wanted, or another token may do. */
+  #isHeldBack (raw: readonly Buffer[]): boolean {
+    if (this.#call.facts.accessToken === null) return false
+    const mayRepeat = !this.#hasRetried && mayRepeatFor(this.#call.request, this.#body)
+    const verdict = judge401(raw, mayRepeat, this.#loginUrl)
+    if (verdict instanceof HeldAnswer) this.#held = verdict
+    else if (verdict !== null) this.#abort?.(verdict)
+    return verdict !== null
+  }
+
+  #hold (chunk: Buffer): boolean {
+    const held = this.#held
+    if (held === null || held.add(chunk)) return true
+    // Too large to wait with: it passes as it is.
+    this.#held = null
+    this.#begin(401, held.headers)
+    return this.onData(held.body())
+  }
+
+  #renew (held: HeldAnswer): void {
+    this.#hasRetried = true
+    this.#call.renewed().then((renewed) => {
+      this.#held = null
+      if (this.#hasLeft) return
+      if (renewed === null) return this.#pass(held)
+      this.#renewedCookies = renewed.setCookies
+      if (renewed.accessToken === this.#call.facts.accessToken) return this.#pass(held)
+      this.#again({ ...this.#call.facts, accessToken: renewed.accessToken })
+    }).catch((error: unknown) => {
+      this.#isOver = true
+      if (!this.#hasLeft) this.#call.failed(upstreamFailure(error))
+    })
+  }
+
+  /** The 401 goes to the browser after all. */
+  #pass (held: HeldAnswer): void {
+    this.#begin(401, held.headers)
+    this.#isOver = true
+    this.#call.response.end(held.body())
+  }
+
+  #again (facts: RequestFacts): void {
+    if (!this.#pool.take(this.#isStream)) {
+      this.#isOver = true
+      this.#call.failed(overloaded())
+      return
+    }
+    this.#abort = null
+    this.#send(facts, null)
+  }
+
+  #send (facts: RequestFacts, body: RequestBody | null): void {
+    const { request, route } = this.#call
+    const { headers } = request
+    const hasLength = body !== null && headers['transfer-encoding'] === undefined
+    this.#pool.dispatch(this.#isStream, {
+      path: this.#path,
+      method: request.method as Dispatcher.HttpMethod,
+      headers: route.requestHeaders.build(request.rawHeaders, headers.connection, hasLength, facts),
+      body,
+      headersTimeout: route.timeout
+    }, this)
+  }
+
+  /** The upstream answered before it had read everything: the rest is read away, within bounds. */
+  #leaveBody (): void {
+    if (this.#body === null || this.#body.readableEnded) return
+    this.#body.destroy()
+    drain(this.#call.request)
+  }
+}
+
+function onClose (this: Response): void { this[kExchange]?.left() }
+
+function onDrain (this: Response): void { this[kExchange]?.drained() }
+
+function flush (exchange: Exchange): void { exchange.flush() }
