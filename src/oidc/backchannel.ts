@@ -47,7 +47,9 @@ const MAX_AGE = 600
  * @throws {LogoutTokenError} if it is not acceptable; whatever fetching the keys throws
  * @see https://openid.net/specs/openid-connect-backchannel-1_0.html#Validation
  */
-export async function verifyLogoutToken (token: string, expected: LogoutTokenExpectation): Promise<LogoutToken> {
+export async function verifyLogoutToken (
+  token: string, expected: LogoutTokenExpectation
+): Promise<LogoutToken> {
   lookOver(token, expected)
   const keys = await expected.keys()
   const payload = await verified(token, keys, expected)
