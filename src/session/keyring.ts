@@ -5,7 +5,8 @@ import { keyBytes } from '../lib/ring-key.ts'
 /** What a sealed value is for. No value opens for another purpose. */
 export type Purpose = 'session' | 'login' | 'ticket' | 'idle' | 'end' | 'spent' | 'refresh'
 
-const PURPOSES: readonly Purpose[] = ['session', 'login', 'ticket', 'idle', 'end', 'spent', 'refresh']
+/** All of them. */
+export const PURPOSES: readonly Purpose[] = ['session', 'login', 'ticket', 'idle', 'end', 'spent', 'refresh']
 
 /** The deployment that the keys are bound to: nothing that one seals opens in another. */
 export interface Binding { readonly origin: string, readonly issuer: string, readonly clientId: string }
