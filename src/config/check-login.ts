@@ -43,7 +43,8 @@ function checkAuthorizationParams (settings: Settings, problems: string[]): void
 function checkSpaRedirectUri (settings: Settings, problems: string[]): void {
   const uri = settings.spa_redirect_uri
   if (uri === undefined || typeof settings.public_url !== 'string' || !URL.canParse(settings.public_url)) return
-  const origins = [new URL(settings.public_url).origin, ...arrayOf((settings as { allowed_origins?: string[] }).allowed_origins)]
+  const { allowed_origins: allowed } = settings as { allowed_origins?: string[] }
+  const origins = [new URL(settings.public_url).origin, ...arrayOf(allowed)]
   const url = parseUrl(LOCAL_PATH.test(uri) ? new URL(uri, settings.public_url).href : uri)
   if (url === null || !origins.includes(url.origin) || url.hash !== '') {
     problems.push('spa_redirect_uri must be a local path such as /signed-in, or a URL of the app\'s own or an allowed origin.')

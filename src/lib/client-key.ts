@@ -1,4 +1,5 @@
-// The private key with which the client authenticates: a JWK or a PEM, read the same way by the checks and the client.
+// The private key with which the client authenticates: a JWK or a PEM, read the same way by the checks and
+// the client.
 import { createPrivateKey, type KeyObject } from 'node:crypto'
 
 /** A client key, and what the authorization server calls it. */

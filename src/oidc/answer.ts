@@ -1,4 +1,5 @@
-// The authorization response: which login it answers, and whether it is genuine, before anything of it is used.
+// The authorization response: which login it answers, and whether it is genuine, before anything of it is
+// used.
 import * as jose from 'jose'
 import * as oauth from 'oauth4webapi'
 import { BullaError } from '../lib/errors.ts'
@@ -17,7 +18,8 @@ export interface AnswerExpectation {
 }
 
 /**
- * The parameters of an answer, out of the signed response where the mode is a JWT mode (JARM). Of a signed response
+ * The parameters of an answer, out of the signed response where the mode is a JWT mode (JARM). Of a signed
+ * response
  * nothing is looked at before its signature, issuer, audience and expiry hold.
  *
  * @param params as they came
@@ -25,7 +27,9 @@ export interface AnswerExpectation {
  * @throws {BullaError} `callback_invalid` for what is repeated, of another mode, or not genuine
  * @see https://openid.net/specs/oauth-v2-jarm.html#section-2.4
  */
-export async function readAnswer (params: URLSearchParams, expected: AnswerExpectation): Promise<URLSearchParams> {
+export async function readAnswer (
+  params: URLSearchParams, expected: AnswerExpectation
+): Promise<URLSearchParams> {
   refuseRepeated(params)
   const response = params.get('response')
   const isSigned = expected.responseMode === 'jwt' || expected.responseMode === 'form_post.jwt'
@@ -33,7 +37,10 @@ export async function readAnswer (params: URLSearchParams, expected: AnswerExpec
   return response === null || !isSigned ? params : await signedAnswer(params, response, expected)
 }
 
-/** RFC 6749 section 3.1: no parameter comes twice; the array spellings of query parsers count as the same name. */
+/**
+ * RFC 6749 section 3.1: no parameter comes twice; the array spellings of query parsers count as the same
+ * name.
+ */
 function refuseRepeated (params: URLSearchParams): void {
   const seen = new Set<string>()
   for (const name of params.keys()) {
@@ -43,7 +50,9 @@ function refuseRepeated (params: URLSearchParams): void {
   }
 }
 
-async function signedAnswer (outer: URLSearchParams, response: string, expected: AnswerExpectation): Promise<URLSearchParams> {
+async function signedAnswer (
+  outer: URLSearchParams, response: string, expected: AnswerExpectation
+): Promise<URLSearchParams> {
   const keys = await expected.provider.keys()
   let payload: jose.JWTPayload
   try {
@@ -94,7 +103,8 @@ export class RefusedError extends Error {
  * @param metadata of the provider
  * @param client ours
  * @returns the answer, fit for the code exchange
- * @throws {BullaError} `callback_invalid`, `login_denied`, `idp_unavailable`, `idp_misconfigured`; the cause of the
+ * @throws {BullaError} `callback_invalid`, `login_denied`, `idp_unavailable`, `idp_misconfigured`; the cause
+ *   of the
  *   provider's own refusals is a {@link RefusedError}
  */
 export function validateAnswer (

@@ -1,4 +1,5 @@
-// The authorization request: code flow with PKCE S256, state and nonce, and only such parameters as are allowed.
+// The authorization request: code flow with PKCE S256, state and nonce, and only such parameters as are
+// allowed.
 import * as oauth from 'oauth4webapi'
 import { BullaError } from '../lib/errors.ts'
 import type { LoginState } from './login-state.ts'
@@ -69,7 +70,9 @@ const FORMS: Readonly<Record<string, RegExp>> = {
  * @param allowed the names of the allow-list
  * @throws {BullaError} `bad_request` for a repeated, overlong or malformed value
  */
-export function allowedParams (query: Readonly<Record<string, unknown>>, allowed: readonly string[]): Record<string, string> {
+export function allowedParams (
+  query: Readonly<Record<string, unknown>>, allowed: readonly string[]
+): Record<string, string> {
   const params: Record<string, string> = {}
   for (const name of LOGIN_PARAMS) {
     const value = allowed.includes(name) ? query[name] : undefined
@@ -99,7 +102,9 @@ const PUBLISHED = [
  * @param metadata of the provider
  * @throws {BullaError} `bad_request` for a value outside of them
  */
-export function checkPublished (params: Readonly<Record<string, string>>, metadata: oauth.AuthorizationServer): void {
+export function checkPublished (
+  params: Readonly<Record<string, string>>, metadata: oauth.AuthorizationServer
+): void {
   for (const [name, list] of PUBLISHED) {
     const published = metadata[list]
     if (params[name] === undefined || !Array.isArray(published) || published.length === 0) continue

@@ -25,7 +25,9 @@ export interface CallbackOptions {
   readonly userinfo: boolean
   /** Seconds that a session lives at most. */
   readonly maxAge: number
-  /** Is told of tokens that were issued to a login which then failed, so that they can be revoked (REV-04). */
+  /**
+   * Is told of tokens that were issued to a login which then failed, so that they can be revoked (REV-04).
+   */
   onWasted (tokens: IssuedTokens): void
   /** Is told that userinfo could not be read; the login goes on without it. */
   onWithoutUserInfo (cause: unknown): void
@@ -42,13 +44,16 @@ const DEFAULT_LIFETIME = 300
  * @param options what it needs
  * @throws {BullaError} `callback_invalid`, `login_denied`, `idp_unavailable`, `idp_misconfigured`
  */
-export async function finishLogin (params: URLSearchParams, login: LoginState, options: CallbackOptions): Promise<Session> {
+export async function finishLogin (
+  params: URLSearchParams, login: LoginState, options: CallbackOptions
+): Promise<Session> {
   const metadata = await options.provider.metadata()
   const { client, redirectUri } = options
   const answer = validateAnswer(params, login.state, metadata, client.client)
   let issued: IssuedTokens = {}
   try {
-    const tokens = await exchangeCode(answer, { metadata, client, redirectUri, login }, (held) => { issued = held })
+    const exchange = { metadata, client, redirectUri, login }
+    const tokens = await exchangeCode(answer, exchange, (held) => { issued = held })
     const claims = await verified(tokens, login, options)
     return createSession(tokens, await withUserInfo(tokens, claims, options), login, options)
   } catch (error) {
@@ -141,7 +146,9 @@ export function tokenFields (tokens: oauth.TokenEndpointResponse, now: number): 
  * @param claims the verified claims
  * @param allowed the allow-list
  */
-export function keptClaims (claims: Readonly<Record<string, unknown>>, allowed: readonly string[]): Record<string, unknown> {
+export function keptClaims (
+  claims: Readonly<Record<string, unknown>>, allowed: readonly string[]
+): Record<string, unknown> {
   const kept: Record<string, unknown> = {}
   for (const name of allowed) if (Object.hasOwn(claims, name)) kept[name] = claims[name]
   return kept

@@ -1,4 +1,5 @@
-// The client as the authorization server knows it: its id, its way to authenticate, and the options of every call.
+// The client as the authorization server knows it: its id, its way to authenticate, and the options of every
+// call.
 import * as jose from 'jose'
 import * as oauth from 'oauth4webapi'
 import { readClientKey, type ClientKey } from '../lib/client-key.ts'
@@ -93,14 +94,18 @@ function privateKeyJwt (clientKey: ClientKey): oauth.ClientAuth {
 }
 
 /**
- * Holds the chosen settings against the metadata, so that nobody types a password for a login that cannot end well.
+ * Holds the chosen settings against the metadata, so that nobody types a password for a login that cannot
+ * end well.
  *
  * @param metadata of the provider
  * @param client whose method is checked
  * @param responseMode of the authorization request
- * @throws {BullaError} `idp_misconfigured` if the provider publishes what it supports and this is not among it
+ * @throws {BullaError} `idp_misconfigured` if the provider publishes what it supports and this is not among
+ *   it
  */
-export function checkSupport (metadata: oauth.AuthorizationServer, client: OidcClient, responseMode: string): void {
+export function checkSupport (
+  metadata: oauth.AuthorizationServer, client: OidcClient, responseMode: string
+): void {
   const methods = metadata.token_endpoint_auth_methods_supported
   if (Array.isArray(methods) && !methods.includes(client.method)) {
     throw new BullaError('idp_misconfigured', {

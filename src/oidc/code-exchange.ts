@@ -31,7 +31,8 @@ export async function exchangeCode (
   let issued: IssuedTokens = {}
   try {
     const response = await received(await oauth.authorizationCodeGrantRequest(
-      metadata, client.client, client.auth, answer, exchange.redirectUri, login.codeVerifier, client.callOptions()))
+      metadata, client.client, client.auth, answer, exchange.redirectUri, login.codeVerifier, client.callOptions()
+    ))
     issued = await peek(response)
     onIssued(issued)
     return await oauth.processAuthorizationCodeResponse(metadata, client.client, response, {
@@ -43,7 +44,9 @@ export async function exchangeCode (
   }
 }
 
-/** The whole answer; statuses that speak of the server's state and not of the request are temporary faults. */
+/**
+ * The whole answer; statuses that speak of the server's state and not of the request are temporary faults.
+ */
 async function received (response: Response): Promise<Response> {
   if (response.status >= 500 || response.status === 429) {
     throw new BullaError('idp_unavailable', {
@@ -71,7 +74,8 @@ function sorted (error: unknown): BullaError {
     const named = /^[\w.-]{1,64}$/.test(error.error) ? error.error : 'an unreadable error'
     return new BullaError(code, { cause: new Error(`the token endpoint answered ${error.status} ${named}`) })
   }
-  if (error instanceof oauth.WWWAuthenticateChallengeError || error instanceof oauth.UnsupportedOperationError) {
+  const isRefused = error instanceof oauth.WWWAuthenticateChallengeError
+  if (isRefused || error instanceof oauth.UnsupportedOperationError) {
     return new BullaError('idp_misconfigured', { cause: error })
   }
   if (error instanceof oauth.OperationProcessingError && !NO_ANSWER.includes(error.code ?? '')) {
@@ -80,5 +84,10 @@ function sorted (error: unknown): BullaError {
   return new BullaError('idp_unavailable', { cause: error, retryAfter: 5 })
 }
 
-/** Faults that mean that something else than the token endpoint answered: a balancer, a captive portal, a redirect. */
-const NO_ANSWER: readonly string[] = [oauth.RESPONSE_IS_NOT_CONFORM, oauth.RESPONSE_IS_NOT_JSON, oauth.PARSE_ERROR]
+/**
+ * Faults that mean that something else than the token endpoint answered: a balancer, a captive portal, a
+ * redirect.
+ */
+const NO_ANSWER: readonly string[] = [
+  oauth.RESPONSE_IS_NOT_CONFORM, oauth.RESPONSE_IS_NOT_JSON, oauth.PARSE_ERROR
+]

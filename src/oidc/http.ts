@@ -1,9 +1,12 @@
-// How the authorization server is called: TLS verified, no redirects, time and size limits, one connection pool.
+// How the authorization server is called: TLS verified, no redirects, time and size limits, one connection
+// pool.
 import { readFileSync } from 'node:fs'
 import { rootCertificates } from 'node:tls'
 import { Agent, fetch as undiciFetch } from 'undici'
 
-/** Milliseconds for a whole call to the authorization server, from connecting to the last byte of the answer. */
+/**
+ * Milliseconds for a whole call to the authorization server, from connecting to the last byte of the answer.
+ */
 export const CALL_TIMEOUT = 10_000
 
 /** The most bytes of an answer of the authorization server. */
@@ -26,7 +29,8 @@ export interface ProviderHttpOptions {
 }
 
 /**
- * Creates the HTTP client for the authorization server. Redirects are handed out as they are and never followed:
+ * Creates the HTTP client for the authorization server. Redirects are handed out as they are and never
+ * followed:
  * what they point to would get credentials that were meant for somebody else.
  *
  * @param options limits and CA

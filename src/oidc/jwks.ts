@@ -1,4 +1,5 @@
-// The provider's signing keys: fetched, cached, fetched again for an unknown kid but never often, chosen with care.
+// The provider's signing keys: fetched, cached, fetched again for an unknown kid but never often, chosen
+// with care.
 import * as jose from 'jose'
 import { BullaError } from '../lib/errors.ts'
 import { CALL_TIMEOUT, type Fetch } from './http.ts'
@@ -27,11 +28,13 @@ type Key = Awaited<ReturnType<typeof jose.importJWK>>
 type Found = Key[]
 
 /**
- * Creates the key finder of one `jwks_uri`. Keys come from there only: `jku`, `x5u`, `jwk` and `x5c` of a token
+ * Creates the key finder of one `jwks_uri`. Keys come from there only: `jku`, `x5u`, `jwk` and `x5c` of a
+ * token
  * are not looked at (RFC 7515 section 4.1, IDT-18).
  *
  * @param options what it needs
- * @returns finds the key of a token; throws `idp_unavailable` if no keys can be had, an error of jose if none fits
+ * @returns finds the key of a token; throws `idp_unavailable` if no keys can be had, an error of jose if
+ *   none fits
  * @see https://openid.net/specs/openid-connect-core-1_0.html#RotateSigKeys
  */
 export function createKeySet (options: KeySetOptions): jose.JWTVerifyGetKey {

@@ -1,4 +1,5 @@
-// What must be remembered of one login between leaving for the provider and coming back; sealed in a cookie of its own.
+// What must be remembered of one login between leaving for the provider and coming back; sealed in a cookie
+// of its own.
 import { createHash } from 'node:crypto'
 import * as oauth from 'oauth4webapi'
 
@@ -37,7 +38,8 @@ const STATE = /^[A-Za-z0-9_-]{43,2048}$/
 const ID_LENGTH = 8
 
 /**
- * What a state says of itself, once opened: where the person wanted to go, and how often the login started anew.
+ * What a state says of itself, once opened: where the person wanted to go, and how often the login started
+ * anew.
  * It helps a person whose login cookie is gone; it is no proof of anything and no session comes of it.
  */
 export interface Ticket {
@@ -53,7 +55,10 @@ export interface TicketSealer {
   open (text: string): Buffer | null
 }
 
-/** Longer ones are left out of the state, so that the address stays short; their tickets lead to the default page. */
+/**
+ * Longer ones are left out of the state, so that the address stays short; their tickets lead to the default
+ * page.
+ */
 const MAX_TICKET_PATH = 256
 
 /**
@@ -64,10 +69,13 @@ const MAX_TICKET_PATH = 256
  * @param sealer seals the ticket
  * @param now Unix seconds
  */
-export async function createLoginState (intent: LoginIntent, sealer: TicketSealer, now: number): Promise<LoginState> {
+export async function createLoginState (
+  intent: LoginIntent, sealer: TicketSealer, now: number
+): Promise<LoginState> {
   const random = oauth.generateRandomState()
   const { returnTo, attempt } = intent
-  const kept = { i: random.slice(0, ID_LENGTH), n: attempt, t: now, ...(returnTo.length <= MAX_TICKET_PATH ? { r: returnTo } : {}) }
+  const path = returnTo.length <= MAX_TICKET_PATH ? { r: returnTo } : {}
+  const kept = { i: random.slice(0, ID_LENGTH), n: attempt, t: now, ...path }
   const ticket = await sealer.seal(Buffer.from(JSON.stringify(kept)))
   return {
     ...intent,
@@ -105,7 +113,8 @@ export function ticketOf (state: string | null, sealer: TicketSealer, fallback: 
 }
 
 /**
- * The `sid` of the session that a login becomes: as random as its verifier, and known before the session is, so
+ * The `sid` of the session that a login becomes: as random as its verifier, and known before the session is,
+ * so
  * that a logout can end a login in flight too.
  *
  * @param login the login

@@ -1,4 +1,5 @@
-// The authorization server as it describes itself: metadata and keys, fetched once, checked, the last good ones kept.
+// The authorization server as it describes itself: metadata and keys, fetched once, checked, the last good
+// ones kept.
 import type * as jose from 'jose'
 import * as oauth from 'oauth4webapi'
 import { BullaError } from '../lib/errors.ts'
@@ -105,7 +106,9 @@ async function discover (options: ProviderOptions): Promise<oauth.AuthorizationS
   return await checkMetadata(issuer, response, options.issuer)
 }
 
-async function checkMetadata (issuer: URL, response: Response, expected: string): Promise<oauth.AuthorizationServer> {
+async function checkMetadata (
+  issuer: URL, response: Response, expected: string
+): Promise<oauth.AuthorizationServer> {
   try {
     const metadata = await oauth.processDiscoveryResponse(issuer, response)
     // DIS-01: the library compares after URL normalisation; the standard asks for the same characters.

@@ -25,7 +25,8 @@ export class UserInfoMismatch extends Error {
  * @param accessToken of the login
  * @param subject the `sub` of the ID token, which the answer must have
  * @param options what asking needs
- * @throws {UserInfoMismatch} for another subject or a bad signature; another error if there is no usable answer
+ * @throws {UserInfoMismatch} for another subject or a bad signature; another error if there is no usable
+ *   answer
  * @see https://openid.net/specs/openid-connect-core-1_0.html#UserInfo
  */
 export async function fetchUserInfo (

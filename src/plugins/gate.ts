@@ -13,7 +13,8 @@ const DOCUMENT = /(?:^|\/)(?:[^./?#]*|[^/?#]*\.html?)(?:[?#]|$)/
 /**
  * The gate as an `onRequest` hook for the routes that serve documents.
  *
- * COK-13: a navigation that another site began, and every redirect of it, lacks Strict cookies, so that its missing
+ * COK-13: a navigation that another site began, and every redirect of it, lacks Strict cookies, so that its
+ * missing
  * session says nothing. It gets a page that asks again by itself; only that second request is sent to login.
  *
  * @param app gives the sessions

@@ -39,7 +39,10 @@ export interface Begun { readonly url: string, readonly setCookies: readonly str
 /** How a login ended. */
 export type Ending =
   | { readonly kind: 'done', readonly login: LoginState, readonly session: Session, readonly setCookies: readonly string[] }
-  /** The error carries the deletion of the login's cookie; `refusal` is the provider's own code, if it gave one. */
+  /**
+   * The error carries the deletion of the login's cookie; `refusal` is the provider's own code, if it gave
+   * one.
+   */
   | { readonly kind: 'failed', readonly login: LoginState, readonly error: BullaError, readonly refusal: string | undefined }
   /** No login of this browser is known under the answer's state; the ticket says what it once was. */
   | { readonly kind: 'unknown', readonly ticket: Ticket | null, readonly hasCode: boolean, readonly mayRestart: boolean }
@@ -95,7 +98,8 @@ export function createLoginFlow (options: LoginFlowOptions): LoginFlow {
     checkPublished(params, metadata)
     checkSupport(metadata, oidc.client, modeOf(wish.viaApp))
     const asked = { ...params, ...config.authorization_params }
-    const { login, setCookies } = await remember(intentOf(wish, asked, returnTo(wish.query.return_to)), wish.current.own)
+    const intent = intentOf(wish, asked, returnTo(wish.query.return_to))
+    const { login, setCookies } = await remember(intent, wish.current.own)
     const url = await authorizationUrl({
       metadata,
       clientId: config.client_id,
@@ -110,20 +114,28 @@ export function createLoginFlow (options: LoginFlowOptions): LoginFlow {
   }
 
   /**
-   * Whether this browser may well have begun the login that it lost: it took longer than its cookie lives, or other
-   * logins of this browser pushed it out. A fresh answer in a browser that knows of no login is somebody else's
+   * Whether this browser may well have begun the login that it lost: it took longer than its cookie lives,
+   * or other
+   * logins of this browser pushed it out. A fresh answer in a browser that knows of no login is somebody
+   * else's
    * (AUT-05), and nothing starts by itself.
    */
   function isOwnLoss (ticket: Ticket, own: OwnCookies): boolean {
     const stem = sessions.cookies.name('login', '')
-    return unixSeconds(clock) >= ticket.startedAt + LOGIN_LIFETIME || [...own.values.keys()].some((name) => name.startsWith(stem))
+    if (unixSeconds(clock) >= ticket.startedAt + LOGIN_LIFETIME) return true
+    return [...own.values.keys()].some((name) => name.startsWith(stem))
   }
 
-  /** The sealed cookie of a login; a `return_to` with which it would not fit gives way to the default page. */
-  async function remember (intent: LoginIntent, own: OwnCookies): Promise<{ login: LoginState, setCookies: string[] }> {
+  /**
+   * The sealed cookie of a login; a `return_to` with which it would not fit gives way to the default page.
+   */
+  async function remember (
+    intent: LoginIntent, own: OwnCookies
+  ): Promise<{ login: LoginState, setCookies: string[] }> {
     const login = await createLoginState(intent, sessions.tickets, unixSeconds(clock))
     const setCookies = await sessions.logins.write(loginId(login.state) ?? '', login, own)
-    if ((setCookies.at(-1)?.length ?? 0) <= MAX_LOGIN_COOKIE || intent.returnTo === config.default_return_to) return { login, setCookies }
+    const fits = (setCookies.at(-1)?.length ?? 0) <= MAX_LOGIN_COOKIE
+    if (fits || intent.returnTo === config.default_return_to) return { login, setCookies }
     return await remember({ ...intent, returnTo: config.default_return_to }, own)
   }
 
@@ -202,8 +214,10 @@ function intentOf (wish: LoginWish, asked: Readonly<Record<string, string>>, ret
 }
 
 /**
- * Whether a login over a live session is about the same person (AUT-19): a stronger, a fresh, a silent login, a new
- * consent. A plain login or `prompt=select_account` may be somebody else's, and replaces the session as a whole.
+ * Whether a login over a live session is about the same person (AUT-19): a stronger, a fresh, a silent
+ * login, a new
+ * consent. A plain login or `prompt=select_account` may be somebody else's, and replaces the session as a
+ * whole.
  *
  * @param asked the authorization parameters
  */

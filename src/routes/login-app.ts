@@ -19,7 +19,9 @@ const ended = Type.Object({
 /** A page's URL with a signed answer in it. */
 const MAX_BODY = 32 * 1024
 
-export async function appLoginRoutes (app: FastifyInstance, options: { config: Config, clock: Clock, flow: LoginFlow }): Promise<void> {
+export async function appLoginRoutes (
+  app: FastifyInstance, options: { config: Config, clock: Clock, flow: LoginFlow }
+): Promise<void> {
   const { config, clock, flow } = options
   const { sessions } = app
   const guard = createGuard(config)
@@ -57,7 +59,8 @@ export async function appLoginRoutes (app: FastifyInstance, options: { config: C
         if (ending.ticket === null || current.session === null) {
           throw new BullaError('callback_invalid', { cause: new Error('no login of this browser is waiting for this answer') })
         }
-        return { handled: true, return_to: flow.returnTo(ending.ticket.returnTo), session: describe(current.session, current, reply) }
+        const session = describe(current.session, current, reply)
+        return { handled: true, return_to: flow.returnTo(ending.ticket.returnTo), session }
       }
       const returnTo = flow.returnTo(ending.login.returnTo)
       if (ending.kind === 'failed') {

@@ -13,7 +13,9 @@ import { sendOutcome } from './login-outcome.ts'
 /** The most bytes of a posted answer. */
 const FORM_LIMIT = 64 * 1024
 
-export async function callbackRoutes (app: FastifyInstance, options: { config: Config, flow: LoginFlow }): Promise<void> {
+export async function callbackRoutes (
+  app: FastifyInstance, options: { config: Config, flow: LoginFlow }
+): Promise<void> {
   const { config, flow } = options
   const { sessions } = app
   const isForm = flow.responseMode.startsWith('form_post')
@@ -40,12 +42,17 @@ export async function callbackRoutes (app: FastifyInstance, options: { config: C
       url: '/callback',
       bodyLimit: FORM_LIMIT,
       onRequest,
-      handler: async (request, reply) => await callback(request, reply, request.body as URLSearchParams | undefined ?? new URLSearchParams())
+      handler: async (request, reply) => {
+        const form = request.body as URLSearchParams | undefined
+        return await callback(request, reply, form ?? new URLSearchParams())
+      }
     }, methods)
   }
   refuseOtherMethods(app, '/callback', methods)
 
-  async function callback (request: FastifyRequest, reply: FastifyReply, params: URLSearchParams): Promise<FastifyReply> {
+  async function callback (
+    request: FastifyRequest, reply: FastifyReply, params: URLSearchParams
+  ): Promise<FastifyReply> {
     const ending = await flow.end(params, sessions.cookies.read(request.headers.cookie), false)
     switch (ending.kind) {
       case 'unknown': return await resume(reply, ending)
@@ -60,7 +67,8 @@ export async function callbackRoutes (app: FastifyInstance, options: { config: C
   }
 
   /**
-   * COK-13: this redirect still counts as begun by the provider's site and lacks Strict cookies. Where the target
+   * COK-13: this redirect still counts as begun by the provider's site and lacks Strict cookies. Where the
+   * target
    * needs them, gated documents and routes, the way on goes through a page of ours.
    */
   function landing (returnTo: string): string {
@@ -68,19 +76,27 @@ export async function callbackRoutes (app: FastifyInstance, options: { config: C
   }
 
   /**
-   * Late, twice, from a bookmark, after a restart, or pushed out by other tabs: whoever has a session by now goes on,
-   * whoever has none starts again if the lost login was this browser's. A state that this deployment never gave out
+   * Late, twice, from a bookmark, after a restart, or pushed out by other tabs: whoever has a session by now
+   * goes on,
+   * whoever has none starts again if the lost login was this browser's. A state that this deployment never
+   * gave out
    * is a forgery, and so is an error that nobody waits for: both are refused, and touch no cookie (CBE-05).
    */
-  async function resume (reply: FastifyReply, ending: Extract<Ending, { kind: 'unknown' }>): Promise<FastifyReply> {
+  async function resume (
+    reply: FastifyReply, ending: Extract<Ending, { kind: 'unknown' }>
+  ): Promise<FastifyReply> {
     if (ending.ticket === null || !ending.hasCode) {
       throw new BullaError('callback_invalid', { cause: new Error('no login of this browser is waiting for this answer') })
     }
     const { ticket, mayRestart } = ending
-    return await reply.redirect(continueUrl(config, flow.returnTo(ticket.returnTo), mayRestart ? ticket.attempt : null), 303)
+    const attempt = mayRestart ? ticket.attempt : null
+    return await reply.redirect(continueUrl(config, flow.returnTo(ticket.returnTo), attempt), 303)
   }
 
-  /** A silent login that found nobody logged in is no error; the live session, if there is one, stays (CBE-03). */
+  /**
+   * A silent login that found nobody logged in is no error; the live session, if there is one, stays
+   * (CBE-03).
+   */
   async function failed (
     request: FastifyRequest, reply: FastifyReply, ending: Extract<Ending, { kind: 'failed' }>
   ): Promise<FastifyReply> {

@@ -1,4 +1,5 @@
-// GET /bff/login/continue: finds out, on a request that brings Strict cookies, whether there is a session, and goes on.
+// GET /bff/login/continue: finds out, on a request that brings Strict cookies, whether there is a session,
+// and goes on.
 import type { FastifyInstance } from 'fastify'
 import type { Config } from '../config/schema.ts'
 import { BullaError } from '../lib/errors.ts'
@@ -17,11 +18,14 @@ import { attemptOf, MAX_ATTEMPTS, onlyNavigation } from './login-start.ts'
  * @param attempt how often the login has been started again so far; `null`: it must not start again by itself
  */
 export function continueUrl (config: Config, returnTo: string, attempt: number | null = 0): string {
-  const query = new URLSearchParams({ return_to: returnTo, ...(attempt === null ? {} : { attempt: String(attempt) }) })
+  const query = new URLSearchParams({ return_to: returnTo })
+  if (attempt !== null) query.set('attempt', String(attempt))
   return `${config.base_path}/login/continue?${query.toString()}`
 }
 
-export async function continueRoutes (app: FastifyInstance, options: { config: Config, flow: LoginFlow }): Promise<void> {
+export async function continueRoutes (
+  app: FastifyInstance, options: { config: Config, flow: LoginFlow }
+): Promise<void> {
   const { config, flow } = options
   const { sessions } = app
 
@@ -34,7 +38,8 @@ export async function continueRoutes (app: FastifyInstance, options: { config: C
       const returnTo = flow.returnTo(query.return_to)
       const attempt = query.attempt === undefined ? null : attemptOf(query.attempt)
       const source = navigationSource(request.headers)
-      // A typed address counts as `none` through all its redirects, the provider's included: only a navigation that
+      // A typed address counts as `none` through all its redirects, the provider's included: only a
+      // navigation that
       // a page of this site began surely brings Strict cookies.
       const isOwn = source === 'own' || source === 'sibling' || query.hop === '1'
       if (!isOwn) {

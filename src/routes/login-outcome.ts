@@ -20,6 +20,8 @@ export async function outcomeRoutes (app: FastifyInstance): Promise<void> {
  * @param config gives the base path
  * @param outcome `ok`, or an error's code
  */
-export async function sendOutcome (reply: FastifyReply, config: Config, outcome: string): Promise<FastifyReply> {
+export async function sendOutcome (
+  reply: FastifyReply, config: Config, outcome: string
+): Promise<FastifyReply> {
   return await reply.code(200).headers(OUTCOME_HEADERS).send(outcomePage(outcome, `${config.base_path}/login/outcome.js`))
 }

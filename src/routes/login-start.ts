@@ -1,4 +1,5 @@
-// GET /bff/login: away to the authorization server, by navigation only, and never behind a live session's back.
+// GET /bff/login: away to the authorization server, by navigation only, and never behind a live session's
+// back.
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Config } from '../config/schema.ts'
 import { BullaError } from '../lib/errors.ts'
@@ -13,7 +14,9 @@ import { sendOutcome } from './login-outcome.ts'
 /** How often a login that got lost starts again by itself. */
 export const MAX_ATTEMPTS = 3
 
-export async function startRoutes (app: FastifyInstance, options: { config: Config, flow: LoginFlow }): Promise<void> {
+export async function startRoutes (
+  app: FastifyInstance, options: { config: Config, flow: LoginFlow }
+): Promise<void> {
   const { config, flow } = options
   const { sessions } = app
 
@@ -27,10 +30,14 @@ export async function startRoutes (app: FastifyInstance, options: { config: Conf
       const source = navigationSource(request.headers)
       const isForeign = source === 'elsewhere' || source === 'sibling' || query.from === 'elsewhere'
       if (isForeign) {
-        // LCS-02: another site may send people here, but never swaps the session that they have. Whether they have
-        // one is seen on a second request, which this page begins and which therefore brings the Strict cookies.
+        // LCS-02: another site may send people here, but never swaps the session that they have. Whether
+        // they have
+        // one is seen on a second request, which this page begins and which therefore brings the Strict
+        // cookies.
         if (source === 'elsewhere' && current.session === null && config.cookie.same_site === 'strict') return await hop(reply, query)
-        if (current.session !== null && !isStepUp(query)) return await reply.redirect(flow.returnTo(query.return_to), 303)
+        if (current.session !== null && !isStepUp(query)) {
+          return await reply.redirect(flow.returnTo(query.return_to), 303)
+        }
       }
       const isSilentFrame = isFramed(request.headers) && query.prompt === 'none'
       try {

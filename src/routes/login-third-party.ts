@@ -1,4 +1,5 @@
-// GET and POST /bff/login/initiate: a login that the provider or a portal starts; off unless the deployment wants it.
+// GET and POST /bff/login/initiate: a login that the provider or a portal starts; off unless the deployment
+// wants it.
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Config } from '../config/schema.ts'
 import { BullaError } from '../lib/errors.ts'
@@ -10,7 +11,9 @@ import { onlyNavigation } from './login-start.ts'
 const FORM_LIMIT = 16 * 1024
 
 /** @see https://openid.net/specs/openid-connect-core-1_0.html#ThirdPartyInitiatedLogin */
-export async function thirdPartyRoutes (app: FastifyInstance, options: { config: Config, flow: LoginFlow }): Promise<void> {
+export async function thirdPartyRoutes (
+  app: FastifyInstance, options: { config: Config, flow: LoginFlow }
+): Promise<void> {
   const { config, flow } = options
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('application/x-www-form-urlencoded', { parseAs: 'string', bodyLimit: FORM_LIMIT },
@@ -31,7 +34,9 @@ export async function thirdPartyRoutes (app: FastifyInstance, options: { config:
     url: '/login/initiate',
     bodyLimit: FORM_LIMIT,
     onRequest,
-    handler: async (request, reply) => await initiate(reply, request.body as URLSearchParams | undefined ?? new URLSearchParams())
+    handler: async (request, reply) => {
+      return await initiate(reply, request.body as URLSearchParams | undefined ?? new URLSearchParams())
+    }
   }, ['GET', 'POST'])
   refuseOtherMethods(app, '/login/initiate', ['GET', 'POST'])
 
@@ -50,7 +55,9 @@ export async function thirdPartyRoutes (app: FastifyInstance, options: { config:
   }
 }
 
-/** LCS-03: the target is a URL of this app, by its very origin; what is left is checked like every return_to. */
+/**
+ * LCS-03: the target is a URL of this app, by its very origin; what is left is checked like every return_to.
+ */
 function localPath (target: string | null, origin: string): string | null {
   return target?.startsWith(`${origin}/`) === true ? target.slice(origin.length) : null
 }

@@ -31,8 +31,10 @@ export function isFramed (headers: IncomingHttpHeaders): boolean {
 }
 
 /**
- * Where a navigation comes from, as far as `SameSite=Strict` cookies care: `own` and `sibling` bring them, `elsewhere`
- * was begun by another site and lacks them, also after redirects. `typed` was begun by the person and brings them
+ * Where a navigation comes from, as far as `SameSite=Strict` cookies care: `own` and `sibling` bring them,
+ * `elsewhere`
+ * was begun by another site and lacks them, also after redirects. `typed` was begun by the person and brings
+ * them
  * unless another site redirected it; `unknown` is a browser without Fetch Metadata.
  *
  * @param headers of the request

@@ -1,4 +1,5 @@
-// The small pages that a person sees: what went wrong and a way on; the hop between two sites; no script of ours.
+// The small pages that a person sees: what went wrong and a way on; the hop between two sites; no script of
+// ours.
 import { ERRORS, type BullaError, type ErrorCode } from '../lib/errors.ts'
 
 /** Where a page's way on leads. */
@@ -41,7 +42,8 @@ ${text === undefined ? '' : `<p>${escapeHtml(text)}</p>\n`}<a href="${escapeHtml
 }
 
 /**
- * A page that goes on at once: the next request is begun by this page and so brings the `SameSite=Strict` cookies
+ * A page that goes on at once: the next request is begun by this page and so brings the `SameSite=Strict`
+ * cookies
  * that a redirect from another site lacks.
  *
  * @param href a local path, checked before

@@ -14,7 +14,8 @@ export interface ReturnToPolicy {
 }
 
 /**
- * The policy of a deployment: nothing under the base path; of the routes only those that navigations may call,
+ * The policy of a deployment: nothing under the base path; of the routes only those that navigations may
+ * call,
  * which are those of `csrf: fetch-metadata`.
  *
  * @param origin the app's own
@@ -44,10 +45,12 @@ export function acceptedReturnTo (value: string, policy: ReturnToPolicy): string
   const written = decodedPath(value)
   const resolved = decodedPath(url.pathname)
   if (written === null || resolved === null) return null
-  // RDR-02: what is emitted is parsed once more by others, so no reading of the path may start with two slashes,
+  // RDR-02: what is emitted is parsed once more by others, so no reading of the path may start with two
+  // slashes,
   // now or after one more decoding.
   if (AMBIGUOUS.test(written) || AMBIGUOUS.test(resolved)) return null
-  return routeOf(written, policy)?.allowed === false || routeOf(resolved, policy)?.allowed === false ? null : value
+  const isForbidden = [written, resolved].some((path) => routeOf(path, policy)?.allowed === false)
+  return isForbidden ? null : value
 }
 
 /**

@@ -23,7 +23,8 @@ const whoIs = 'fetch(\'/bff/session\', { headers: { \'x-csrf\': \'1\' } }).then(
 
 t.test('AUT-09 ten tabs that all need a login finish in random order, each where it wanted', { skip }, async (t) => {
   const { provider, url, context } = await world(t, { spa_gate: true })
-  // A browser opens six connections to a host: so many people are at the provider at once, and leave in any order.
+  // A browser opens six connections to a host: so many people are at the provider at once, and leave in any
+  // order.
   const held: Array<() => void> = []
   let waiting = 10
   provider.hold = async ({ endpoint }) => {

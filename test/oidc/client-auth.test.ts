@@ -1,4 +1,5 @@
-// How the client shows who it is, at a provider that checks it strictly; and that TLS is checked the other way.
+// How the client shows who it is, at a provider that checks it strictly; and that TLS is checked the other
+// way.
 import { execFileSync } from 'node:child_process'
 import { generateKeyPairSync, type KeyObject } from 'node:crypto'
 import { once } from 'node:events'

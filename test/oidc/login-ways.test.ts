@@ -1,4 +1,5 @@
-// A person who logs in ends up logged in: tabs, late answers, other sites, gated documents, silent and stronger logins.
+// A person who logs in ends up logged in: tabs, late answers, other sites, gated documents, silent and
+// stronger logins.
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'

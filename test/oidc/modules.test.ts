@@ -1,4 +1,5 @@
-// The OpenID Foundation's relying-party modules for the code flow, each by its name, against our own provider.
+// The OpenID Foundation's relying-party modules for the code flow, each by its name, against our own
+// provider.
 import t from 'tap'
 import { BAD_ID_TOKENS, ODD_BUT_RIGHT } from '../support/mutations.ts'
 import { loginCookies, sessionCookies, stage, whoIs } from '../support/login.ts'

@@ -1,4 +1,5 @@
-// Where a login may end: the fifty bad values of the standards list, the good ones, and many that are made up.
+// Where a login may end: the fifty bad values of the standards list, the good ones, and many that are made
+// up.
 import fc from 'fast-check'
 import t from 'tap'
 import { acceptedReturnTo, createReturnToPolicy, isRoutePath } from '../../src/security/return-to.ts'

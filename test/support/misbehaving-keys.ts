@@ -1,4 +1,5 @@
-// The keys of the misbehaving provider, made once in a process, and tokens signed rightly, wrongly or not at all.
+// The keys of the misbehaving provider, made once in a process, and tokens signed rightly, wrongly or not at
+// all.
 import { createHmac } from 'node:crypto'
 import { exportJWK, generateKeyPair, SignJWT, type JWK, type JWTPayload } from 'jose'
 
@@ -31,7 +32,9 @@ async function make (kid: string, alg: string): Promise<MadeKey> {
 export type Header = Record<string, unknown>
 
 /** Signs claims, with whatever header is asked for. */
-export async function signWith (key: MadeKey, claims: Record<string, unknown>, header: Header): Promise<string> {
+export async function signWith (
+  key: MadeKey, claims: Record<string, unknown>, header: Header
+): Promise<string> {
   const { alg } = header
   const head = Object.fromEntries(Object.entries(header).filter(([, value]) => value !== undefined))
   const input = [head, claims].map((part) => Buffer.from(JSON.stringify(part)).toString('base64url')).join('.')

@@ -168,7 +168,9 @@ export async function startMisbehavingProvider (
   }
 
   /** The authorization response, in the mode that was asked for. */
-  async function answer (params: URLSearchParams, right: Record<string, string>, response: ServerResponse): Promise<void> {
+  async function answer (
+    params: URLSearchParams, right: Record<string, string>, response: ServerResponse
+  ): Promise<void> {
     const mode = params.get('response_mode') ?? 'query'
     let fields = right
     if (mode.endsWith('jwt')) {
