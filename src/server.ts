@@ -5,6 +5,7 @@ import { systemClock, type Clock } from './lib/clock.ts'
 import { pathOnly } from './lib/redact.ts'
 import type { Fetch } from './oidc/http.ts'
 import { errorsPlugin } from './plugins/errors.ts'
+import { createGate } from './plugins/gate.ts'
 import { oidcPlugin } from './plugins/oidc.ts'
 import { revocationPlugin } from './plugins/revocation.ts'
 import { sessionPlugin } from './plugins/session.ts'
@@ -94,8 +95,14 @@ export async function registerBulla (
     }, { prefix: config.base_path })
     await scope.register(apiRoutes, { config })
     if (config.spa === undefined) scope.setNotFoundHandler(async () => { throw new BullaError('not_found') })
-    else await scope.register(spaRoutes, { folder: config.spa })
+    else await scope.register(documentRoutes, { config, folder: config.spa })
   })
+}
+
+/** The app itself, behind the gate if there is one. */
+async function documentRoutes (scope: FastifyInstance, options: { config: Config, folder: string }): Promise<void> {
+  if (options.config.spa_gate) scope.addHook('onRequest', createGate(scope, options.config))
+  await scope.register(spaRoutes, { folder: options.folder })
 }
 
 async function buildAdmin (app: FastifyInstance, config: Config): Promise<FastifyInstance> {
