@@ -51,7 +51,7 @@ t.test('in Chromium', { skip }, async (t) => {
   })
 
   await t.test('a tab that is used refreshes ahead of time, one that is not does not', async (t) => {
-    const options = { ...BROWSER_MODE, provider: { accessTokenTtl: 5 } }
+    const options = { ...BROWSER_MODE, isRunning: true, provider: { accessTokenTtl: 5 } }
     const { stage, tabs: [used, idle] } = await loggedIn(t, browser, options)
     await idle.evaluate('client.session()')
     const refreshed = used.waitForResponse((response) => response.url().endsWith('/bff/refresh'))
