@@ -39,9 +39,7 @@ declare module 'fastify' {
   }
 }
 
-export const sessionPlugin = fp(async function sessionPlugin (
-  app: FastifyInstance, options: SessionPluginOptions
-) {
+export const sessionPlugin = fp(async (app: FastifyInstance, options: SessionPluginOptions) => {
   const { config, clock } = options
   if (!app.hasDecorator('serializeCookie')) await app.register(cookie, { hook: false })
   const cookies = createCookies({

@@ -11,7 +11,8 @@ export interface MovingClock { (): number, advance (seconds: number): void }
 /** A clock that runs with the real one, and further by what it was advanced. */
 export function movingClock (): MovingClock {
   let ahead = 0
-  return Object.assign(() => Date.now() + ahead, { advance: (seconds: number) => { ahead += seconds * 1000 } })
+  const advance = (seconds: number): void => { ahead += seconds * 1000 }
+  return Object.assign(() => Date.now() + ahead, { advance })
 }
 
 /** Everything a test of refreshing needs. */
@@ -94,7 +95,7 @@ export function namesSet (answer: Answer): string[] {
 
 /** A promise and the means to settle it. */
 export function deferred (): { promise: Promise<void>, resolve: () => void } {
-  let resolve = (): void => {}
-  const promise = new Promise<void>((settle) => { resolve = settle })
-  return { promise, resolve }
+  let settle = (): void => {}
+  const promise = new Promise<void>((resolve) => { settle = resolve })
+  return { promise, resolve: () => settle() }
 }
