@@ -1,5 +1,6 @@
 // Storms over every combination of provider policy, balancer and mode; prints the table of docs/refresh.md.
 import { parseArgs } from 'node:util'
+import { outage } from '../test/support/storm/outage.ts'
 import { storm, type StormOptions } from '../test/support/storm/storm.ts'
 import type { Policy } from '../test/support/storm/provider.ts'
 
@@ -9,6 +10,7 @@ const { values } = parseArgs({
     sessions: { type: 'string', default: '50' },
     calls: { type: 'string', default: '40' },
     rounds: { type: 'string', default: '20' },
+    'token-life': { type: 'string', default: '2' },
     seed: { type: 'string', default: '1' },
     json: { type: 'boolean', default: false }
   }
@@ -27,22 +29,23 @@ const usual = {
   calls: values.smoke ? 8 : Number(values.calls),
   rounds: values.smoke ? 1 : Number(values.rounds),
   seed: Number(values.seed),
-  tokenLife: 2000,
+  tokenLife: Number(values['token-life']) * 1000,
   delay: 80,
   aborts: 0.05
 }
 
 let isFailed = false
 if (!values.json) {
-  console.log('| policy | replicas | balancer | mode | calls of the app | lost sessions | stale | 503 | token calls | per replica and generation |')
-  console.log('| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |')
+  console.log('| policy | replicas | balancer | mode | calls of the app | lost sessions | stale | 503 | late | token calls | per replica and generation |')
+  console.log('| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |')
 }
 for (const [name, policy] of Object.entries(POLICIES)) {
   for (const [replicas, balancer] of [[1, 'hash'], [3, 'hash'], [3, 'random']] as const) {
     for (const mode of ['server', 'browser'] as const) {
       const options: StormOptions = { ...usual, policy, replicas, balancer, mode }
       const result = await storm(options)
-      const { requests, lost, stale, unavailable, wrong, tokenCalls, callsPerReplicaAndGeneration: most } = result
+      const { requests, lost, stale, unavailable, wrong, late, tokenCalls } = result
+      const most = result.callsPerReplicaAndGeneration
       const isOnce = policy === 'none' || most <= 1
       if (wrong > 0 || !isOnce || (lost > 0 && !mayLose(options))) isFailed = true
       if (values.json) {
@@ -50,11 +53,17 @@ for (const [name, policy] of Object.entries(POLICIES)) {
         continue
       }
       const cells = [
-        name, replicas, replicas === 1 ? '–' : balancer, mode, requests, `${lost} of ${options.sessions}`, stale, unavailable,
-        tokenCalls, policy === 'none' ? '–' : most
+        name, replicas, replicas === 1 ? '–' : balancer, mode, requests, `${lost} of ${options.sessions}`, stale,
+        unavailable, late, tokenCalls, policy === 'none' ? '–' : most
       ]
       console.log(`| ${cells.join(' | ')} |${wrong > 0 ? ` WRONG: ${wrong}` : ''}`)
     }
   }
 }
+const site: StormOptions = { ...usual, policy: 'strict', replicas: 3, balancer: 'hash', mode: 'server' }
+const seconds = values.smoke ? 5 : 60
+const { requests, kinds, tokenCalls, lost, recovery } = await outage(site, seconds * 1000)
+if (lost > 0 || recovery > 5000) isFailed = true
+console.log(`\nOutage of ${seconds} s: ${requests} requests, answered ${kinds.join(', ')}; ${tokenCalls} calls of the ` +
+  `token endpoint; ${lost} sessions lost; the last one worked again ${recovery} ms after the return`)
 process.exitCode = isFailed ? 1 : 0

@@ -9,6 +9,7 @@ import type { Fetch } from './oidc/http.ts'
 import { corsPlugin } from './plugins/cors.ts'
 import { answerClientError, answerFrameworkError } from './plugins/early-answers.ts'
 import { errorsPlugin } from './plugins/errors.ts'
+import { createGate } from './plugins/gate.ts'
 import { limitsPlugin } from './plugins/limits.ts'
 import { liveStreamsPlugin } from './plugins/live-streams.ts'
 import { oidcPlugin } from './plugins/oidc.ts'
@@ -130,9 +131,16 @@ export async function registerBulla (
     }, { prefix: config.base_path })
     await scope.register(apiRoutes, { config, clock, poolLimits: deps.poolLimits, bodyStall: deps.bodyStall })
     if (config.spa === undefined) scope.setNotFoundHandler(async () => { throw new BullaError('not_found') })
-    else if (/^https?:/.test(config.spa)) await scope.register(devServerRoutes, { config, upstream: config.spa })
-    else await scope.register(spaRoutes, { folder: config.spa, publicUrl: config.public_url })
+    else await scope.register(documentRoutes, { config, spa: config.spa })
   })
+}
+
+/** The app itself, its files or its development server, behind the gate if there is one. */
+async function documentRoutes (scope: FastifyInstance, options: { config: Config, spa: string }): Promise<void> {
+  const { config, spa } = options
+  if (config.spa_gate) scope.addHook('onRequest', createGate(scope, config))
+  if (/^https?:/.test(spa)) await scope.register(devServerRoutes, { config, upstream: spa })
+  else await scope.register(spaRoutes, { folder: spa, publicUrl: config.public_url })
 }
 
 async function buildAdmin (app: FastifyInstance, config: Config): Promise<FastifyInstance> {

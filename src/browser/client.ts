@@ -112,7 +112,9 @@ export function createClient (options: ClientOptions = {}): Client {
       channel.postMessage({ due: dueAt - performance.now() })
     }
     const locks: LockManager | undefined = navigator.locks
-    const locked = async (): Promise<void> => { await (locks === undefined ? work() : locks.request(name, work)) }
+    const locked = async (): Promise<void> => {
+      await (locks === undefined ? work() : locks.request(name, work))
+    }
     renewal ??= locked().finally(() => { renewal = undefined })
     return renewal
   }

@@ -2,8 +2,6 @@
 import { parseArgs } from 'node:util'
 import { ConfigError } from '../config/load.ts'
 import { keysCommand } from './keys.ts'
-import { openCommand } from './open.ts'
-import { serveCommand } from './serve.ts'
 
 /** What a command is handed of the process. */
 export interface CliContext {
@@ -43,9 +41,16 @@ export async function runCli (context: CliContext): Promise<number> {
   const { options, words } = parsed
   const [command = 'serve', ...rest] = words
   try {
-    if (command === 'serve' && rest.length === 0) return await serveCommand(context, options)
+    if (command === 'serve' && rest.length === 0) {
+      // The server is loaded by the command that needs it only: the others answer at once.
+      const { serveCommand } = await import('./serve.ts')
+      return await serveCommand(context, options)
+    }
     if (command === 'keys') return keysCommand(context, options, rest)
-    if (command === 'open') return await openCommand(context, options, rest)
+    if (command === 'open') {
+      const { openCommand } = await import('./open.ts')
+      return await openCommand(context, options, rest)
+    }
     if (command === 'help') {
       context.out(USAGE)
       return 0

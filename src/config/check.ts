@@ -5,7 +5,9 @@ import { BlockList, isIP } from 'node:net'
 import { isLoopback } from '../lib/loopback.ts'
 import { parsePeer } from '../lib/peer.ts'
 import { ringFaults } from '../lib/ring-key.ts'
+import { checkLogin } from './check-login.ts'
 import type { RouteConfig, Settings } from './schema.ts'
+import { arrayOf, LOCAL_PATH, parseUrl } from './values.ts'
 
 /**
  * Checks settings that fit the schema, or nearly so: whatever is missing is passed over, since the schema
@@ -17,6 +19,7 @@ import type { RouteConfig, Settings } from './schema.ts'
 export function checkSettings (settings: Settings, problems: string[]): void {
   checkPublicUrl(settings, problems)
   checkIssuer(settings, problems)
+  checkLogin(settings, problems)
   checkSecrets(settings, problems)
   checkPaths(settings, problems)
   checkRoutes(settings, problems)
@@ -63,11 +66,6 @@ function checkIssuer (settings: Settings, problems: string[]): void {
 const ASYMMETRIC_ALGS = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519']
 
 function checkSecrets (settings: Settings, problems: string[]): void {
-  if (settings.client_secret === undefined) {
-    problems.push('client_secret is required: Bulla is a confidential client (BULLA_CLIENT_SECRET or BULLA_CLIENT_SECRET_FILE).')
-  } else if (/^(change[-_ ]?me|secret|password|client[-_]?secret)$/i.test(settings.client_secret)) {
-    problems.push('client_secret is a placeholder: set the one that the authorization server issued.')
-  }
   if (settings.keys === undefined || settings.keys.length === 0) {
     if (settings.keys_file === undefined || settings.keys?.length === 0) {
       problems.push('keys is required: make one with "bulla keys generate" and set BULLA_KEYS or BULLA_KEYS_FILE.')
@@ -76,8 +74,6 @@ function checkSecrets (settings: Settings, problems: string[]): void {
   }
   for (const fault of ringFaults(settings.keys)) problems.push(`keys: ${fault}.`)
 }
-
-const LOCAL_PATH = /^\/(?![/\\])[!-[\]-~]*$/
 
 function checkPaths (settings: Settings, problems: string[]): void {
   if (!/^(?:\/[A-Za-z0-9_-]+)+$/.test(settings.base_path)) {
@@ -218,12 +214,4 @@ function isReadable (path: string): boolean {
   } catch {
     return false
   }
-}
-
-function parseUrl (text: string): URL | null {
-  return URL.canParse(text) ? new URL(text) : null
-}
-
-function arrayOf<T> (value: readonly T[] | undefined): readonly T[] {
-  return Array.isArray(value) ? value : []
 }

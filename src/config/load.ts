@@ -67,7 +67,7 @@ function readSettingsFile (file: string | undefined, problems: string[]): Record
   return {}
 }
 
-const SECRET_SETTINGS = ['client_secret', 'keys'] as const
+const SECRET_SETTINGS = ['client_secret', 'client_key', 'keys'] as const
 
 function readSecretFiles (raw: Record<string, unknown>, problems: string[]): void {
   for (const name of SECRET_SETTINGS) {

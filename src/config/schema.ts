@@ -57,13 +57,19 @@ export const configSchema = Type.Object({
   client_id: text('The client identifier that the authorization server knows.'),
   client_secret: Type.Optional(secret('The client secret.')),
   client_secret_file: Type.Optional(text('A file that holds the client secret.')),
-  client_auth: choice(['client_secret_basic', 'client_secret_post'], 'client_secret_basic',
+  client_auth: choice(['client_secret_basic', 'client_secret_post', 'private_key_jwt'], 'client_secret_basic',
     'How the client authenticates at the authorization server.'),
+  client_key: Type.Optional(secret('The private key for private_key_jwt: a JWK or a PEM.')),
+  client_key_file: Type.Optional(text('A file that holds the client key.')),
   scope: text('The scope that logins ask for; openid is part of it.', 'openid profile email offline_access'),
   authorization_params: Type.Record(Type.String(), Type.String(),
     { default: {}, description: 'Constants added to the authorization request, such as audience.' }),
   login_params: list(['prompt', 'login_hint', 'ui_locales', 'acr_values', 'max_age'],
     'The authorization parameters that a caller of login may pass.'),
+  response_mode: choice(['query', 'form_post', 'jwt', 'form_post.jwt'], 'query',
+    'How the answer to a login comes back: in the address, as a form, or signed.'),
+  userinfo: flag(false, 'Also reads claims from the userinfo endpoint.'),
+  third_party_login: flag(false, 'Lets the authorization server or a portal start logins (OpenID Connect Core, section 4).'),
   id_token_signing_alg: list(['RS256'], 'The algorithms that an ID token may be signed with.'),
   claims: list(['name', 'preferred_username', 'email', 'picture', 'roles', 'groups'],
     'The ID token claims that the session keeps and shows.'),
@@ -73,6 +79,8 @@ export const configSchema = Type.Object({
   keys_file: Type.Optional(text('A file with the key ring, one key a line or comma-separated.')),
   routes: Type.Array(routeSchema, { unit: 'routes', default: [], description: 'What is forwarded, and where to.' }),
   spa: Type.Optional(text('The app itself: a folder of files, or the URL of a development server.')),
+  spa_gate: flag(false, 'Serves the documents of the app to people who are logged in only; others are sent to login.'),
+  spa_redirect_uri: Type.Optional(text('The page of the app that takes the answer of a login which the app drives itself: a local path or a URL.')),
   base_path: text('The path under which the endpoints of Bulla stand.', '/bff'),
   default_return_to: text('Where a login ends that named no acceptable return_to: a local path.', '/'),
   post_logout_page: text('Where a logout ends: a local path.', '/'),
@@ -122,7 +130,6 @@ export type Settings = Static<typeof configSchema>
 
 /** The configuration that the product runs on: {@link Settings} plus what the loader resolved. Frozen. */
 export interface Config extends Settings {
-  readonly client_secret: string
   readonly keys: string[]
 }
 

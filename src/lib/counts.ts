@@ -2,7 +2,8 @@
 
 /** Counts what happens. */
 export interface Counts<Name extends string> {
-  add (name: Name): void
+  /** `by`: how often at once; default once. */
+  add (name: Name, by?: number): void
   /** How often it happened since the start. */
   readonly values: Readonly<Record<Name, number>>
 }
@@ -14,5 +15,5 @@ export interface Counts<Name extends string> {
  */
 export function createCounts<const Name extends string> (names: readonly Name[]): Counts<Name> {
   const values = Object.fromEntries(names.map((name) => [name, 0])) as Record<Name, number>
-  return { add: (name) => { values[name] += 1 }, values }
+  return { add: (name, by = 1) => { values[name] += by }, values }
 }

@@ -7,55 +7,50 @@ export interface ExpiringMap<V> {
   set (key: string, value: V, until: number): void
   /** The value, or `undefined` once its time is over. */
   get (key: string): V | undefined
-  /** How many are kept, those included that are over and not yet swept. */
+  /** How many are kept at most, those included that are over and not yet swept. */
   readonly size: number
 }
 
 /** What an {@link ExpiringMap} needs. */
 export interface ExpiringMapOptions {
   readonly clock: Clock
-  /** The most entries; the oldest goes when another comes. */
-  readonly max: number
-  /** Is told when an entry goes before its time. */
-  readonly onEvicted?: () => void
+  /** How many of the newest entries are kept for certain; there are never more than twice as many. */
+  readonly keep: number
+  /** Is told how many entries went before their time. */
+  readonly onEvicted?: (count: number) => void
 }
 
-/** How many old entries each new one may sweep away: more than one, so that what is over gets less. */
-const SWEEP = 2
+interface Entry<V> { readonly value: V, readonly until: number }
 
 /**
- * Creates a map.
+ * Creates a map. It has two halves: when the newer one is full it becomes the older one, and the older one
+ * goes as a whole. (Taking the oldest key out of a `Map`, one by one, costs ever more.)
  *
  * @param options clock and bound
  */
 export function createExpiringMap<V> (options: ExpiringMapOptions): ExpiringMap<V> {
-  const { clock, max, onEvicted } = options
-  const entries = new Map<string, { readonly value: V, readonly until: number }>()
+  const { clock, keep, onEvicted } = options
+  let newer = new Map<string, Entry<V>>()
+  let older = new Map<string, Entry<V>>()
 
-  function makeRoom (now: number): void {
-    let swept = 0
-    for (const [key, { until }] of entries) {
-      if (until > now || swept === SWEEP) break
-      entries.delete(key)
-      swept += 1
-    }
-    const oldest = entries.size < max ? undefined : entries.keys().next().value
-    if (oldest === undefined) return
-    entries.delete(oldest)
-    onEvicted?.()
+  function turn (): void {
+    const now = unixSeconds(clock)
+    let evicted = 0
+    for (const [key, { until }] of older) if (until > now && !newer.has(key)) evicted += 1
+    if (evicted > 0) onEvicted?.(evicted)
+    older = newer
+    newer = new Map()
   }
 
   return {
     set: (key, value, until) => {
-      entries.delete(key)
-      makeRoom(unixSeconds(clock))
-      entries.set(key, { value, until })
+      if (newer.size >= keep && !newer.has(key)) turn()
+      newer.set(key, { value, until })
     },
     get: (key) => {
-      if (entries.size === 0) return undefined
-      const entry = entries.get(key)
+      const entry = newer.size === 0 ? undefined : newer.get(key) ?? older.get(key)
       return entry !== undefined && unixSeconds(clock) < entry.until ? entry.value : undefined
     },
-    get size () { return entries.size }
+    get size () { return newer.size + older.size }
   }
 }

@@ -7,7 +7,9 @@ export interface SingleFlightOptions<T> {
   readonly rememberFor?: number | ((result: T) => number)
   /** The most results that are remembered; the least recently used go first. Default 10,000. */
   readonly max?: number
-  /** The weight of a result (at least 1), and the most that all remembered ones weigh. Default: not weighed. */
+  /**
+   * The weight of a result (at least 1), and the most that all remembered ones weigh. Default: not weighed.
+   */
   readonly weight?: { readonly of: (result: T) => number, readonly max: number }
 }
 

@@ -1,4 +1,4 @@
-// The logout token that a provider pushes: who is logged out, believed only after every check of the standard.
+// The logout token that a provider pushes: who is logged out, believed after every check of the standard.
 import * as jose from 'jose'
 import { CLOCK_TOLERANCE } from './client-auth.ts'
 
@@ -40,14 +40,16 @@ export const LOGOUT_EVENT = 'http://schemas.openid.net/event/backchannel-logout'
 const MAX_AGE = 600
 
 /**
- * Verifies a logout token. What costs nothing is looked at before the signature, and before any key is fetched.
+ * Verifies a logout token. What costs nothing is looked at before the signature, and before keys are fetched.
  *
  * @param token the compact JWS
  * @param expected what it is held against
  * @throws {LogoutTokenError} if it is not acceptable; whatever fetching the keys throws
  * @see https://openid.net/specs/openid-connect-backchannel-1_0.html#Validation
  */
-export async function verifyLogoutToken (token: string, expected: LogoutTokenExpectation): Promise<LogoutToken> {
+export async function verifyLogoutToken (
+  token: string, expected: LogoutTokenExpectation
+): Promise<LogoutToken> {
   lookOver(token, expected)
   const keys = await expected.keys()
   const payload = await verified(token, keys, expected)
@@ -64,7 +66,7 @@ export async function verifyLogoutToken (token: string, expected: LogoutTokenExp
   return { jti, sid, sub, issuedAt, expiresAt: Math.min(exp, issuedAt + MAX_AGE) + CLOCK_TOLERANCE }
 }
 
-/** BCL-07: `typ` is `logout+jwt` where there is one. iss and aud are looked at before a signature costs anything. */
+/** BCL-07: `typ` is `logout+jwt` where there is one. iss and aud come before a signature costs anything. */
 function lookOver (token: string, expected: LogoutTokenExpectation): void {
   let header: jose.ProtectedHeaderParameters
   let claims: jose.JWTPayload

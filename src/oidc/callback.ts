@@ -1,13 +1,16 @@
-// The answer of the authorization server: checked, its code exchanged, the ID token verified, a session made.
-import * as oauth from 'oauth4webapi'
+// The end of a login: the answer checked, its code exchanged, the ID token verified, a session made.
+import type * as oauth from 'oauth4webapi'
 import { unixSeconds, type Clock } from '../lib/clock.ts'
 import { BullaError } from '../lib/errors.ts'
 import type { Session } from '../session/session.ts'
+import { validateAnswer } from './answer.ts'
 import type { OidcClient } from './client-auth.ts'
+import { exchangeCode, type IssuedTokens } from './code-exchange.ts'
 import { verifyIdToken, type IdTokenClaims } from './id-token.ts'
 import { sessionIdOf, type LoginState } from './login-state.ts'
 import type { Provider } from './provider.ts'
 import { authorizationEnd, refreshTokenEnd } from './refresh-expiry.ts'
+import { fetchUserInfo, UserInfoMismatch } from './userinfo.ts'
 
 /** What finishing a login needs. */
 export interface CallbackOptions {
@@ -18,8 +21,16 @@ export interface CallbackOptions {
   readonly algorithms: readonly string[]
   /** The claims that a session keeps. */
   readonly claims: readonly string[]
+  /** Whether the userinfo endpoint is asked too. */
+  readonly userinfo: boolean
   /** Seconds that a session lives at most. */
   readonly maxAge: number
+  /**
+   * Is told of tokens that were issued to a login which then failed, so that they can be revoked (REV-04).
+   */
+  onWasted (tokens: IssuedTokens): void
+  /** Is told that userinfo could not be read; the login goes on without it. */
+  onWithoutUserInfo (cause: unknown): void
 }
 
 /** Seconds that an access token is believed to live when the provider does not say. */
@@ -28,75 +39,64 @@ const DEFAULT_LIFETIME = 300
 /**
  * Finishes a login: one code exchange, never repeated.
  *
- * @param params the parameters of the answer
+ * @param params the parameters of the answer, from `readAnswer`
  * @param login what was remembered
  * @param options what it needs
  * @throws {BullaError} `callback_invalid`, `login_denied`, `idp_unavailable`, `idp_misconfigured`
  */
-export async function finishLogin (params: URLSearchParams, login: LoginState, options: CallbackOptions): Promise<Session> {
+export async function finishLogin (
+  params: URLSearchParams, login: LoginState, options: CallbackOptions
+): Promise<Session> {
   const metadata = await options.provider.metadata()
-  const { client, auth } = options.client
-  const checked = validateAnswer(metadata, client, params, login)
-  const response = await exchange(async () => await oauth.authorizationCodeGrantRequest(
-    metadata, client, auth, checked, options.redirectUri, login.codeVerifier, options.client.callOptions()))
-  const tokens = await exchange(async () => await oauth.processAuthorizationCodeResponse(metadata, client, response, {
-    expectedNonce: login.nonce, requireIdToken: true
-  }))
-  const claims = await verified(tokens, options)
-  return createSession(tokens, claims, login, options)
-}
-
-function validateAnswer (
-  metadata: oauth.AuthorizationServer, client: oauth.Client, params: URLSearchParams, login: LoginState
-): URLSearchParams {
+  const { client, redirectUri } = options
+  const answer = validateAnswer(params, login.state, metadata, client.client)
+  let issued: IssuedTokens = {}
   try {
-    return oauth.validateAuthResponse(metadata, client, params, login.state)
+    const exchange = { metadata, client, redirectUri, login }
+    const tokens = await exchangeCode(answer, exchange, (held) => { issued = held })
+    const claims = await verified(tokens, login, options)
+    return createSession(tokens, await withUserInfo(tokens, claims, options), login, options)
   } catch (error) {
-    if (error instanceof oauth.AuthorizationResponseError && error.error === 'access_denied') {
-      throw new BullaError('login_denied', { cause: new Error('access_denied') })
-    }
-    if (error instanceof oauth.AuthorizationResponseError && TEMPORARY.includes(error.error)) {
-      throw new BullaError('idp_unavailable', { cause: new Error(error.error), retryAfter: 5 })
-    }
-    throw new BullaError('callback_invalid', { cause: error })
+    if (issued.accessToken !== undefined) options.onWasted(issued)
+    throw error
   }
 }
 
-const TEMPORARY = ['temporarily_unavailable', 'server_error']
-
-/** Sorts the faults of a call to the token endpoint at login. */
-async function exchange<T> (call: () => Promise<T>): Promise<T> {
-  try {
-    return await call()
-  } catch (error) {
-    if (error instanceof oauth.ResponseBodyError) {
-      const code = error.error === 'invalid_grant' ? 'callback_invalid' : 'idp_misconfigured'
-      throw new BullaError(code, { cause: new Error(`the token endpoint answered ${error.error}`) })
-    }
-    if (error instanceof oauth.WWWAuthenticateChallengeError) throw new BullaError('idp_misconfigured', { cause: error })
-    if (error instanceof oauth.OperationProcessingError && !isTransient(error)) {
-      throw new BullaError('callback_invalid', { cause: error })
-    }
-    throw new BullaError('idp_unavailable', { cause: error, retryAfter: 5 })
-  }
-}
-
-function isTransient (error: oauth.OperationProcessingError): boolean {
-  return error.code === oauth.RESPONSE_IS_NOT_CONFORM || error.code === oauth.RESPONSE_IS_NOT_JSON || error.code === oauth.PARSE_ERROR
-}
-
-async function verified (tokens: oauth.TokenEndpointResponse, options: CallbackOptions): Promise<IdTokenClaims> {
+async function verified (
+  tokens: oauth.TokenEndpointResponse, login: LoginState, options: CallbackOptions
+): Promise<IdTokenClaims> {
   const keys = await options.provider.keys()
   try {
-    return await verifyIdToken(tokens.id_token ?? '', {
+    const claims = await verifyIdToken(tokens.id_token ?? '', {
       issuer: options.provider.issuer,
       clientId: options.client.client.client_id,
       algorithms: options.algorithms,
       now: options.clock(),
-      keys
+      keys,
+      accessToken: tokens.access_token,
+      acrValues: login.acrValues,
+      maxAge: login.maxAge
     })
+    // AUT-19: whoever begins to step up is the one who ends it.
+    if (login.expectedSubject !== undefined && claims.sub !== login.expectedSubject) throw new Error('sub is another user')
+    return claims
   } catch (error) {
+    if (error instanceof BullaError) throw error
     throw new BullaError('callback_invalid', { cause: error })
+  }
+}
+
+/** IDT-14: claims of another subject are never used; that they come at all ends the login. */
+async function withUserInfo (
+  tokens: oauth.TokenEndpointResponse, claims: IdTokenClaims, options: CallbackOptions
+): Promise<IdTokenClaims> {
+  if (!options.userinfo) return claims
+  try {
+    return { ...await fetchUserInfo(tokens.access_token, claims.sub, options), ...claims }
+  } catch (error) {
+    if (error instanceof UserInfoMismatch) throw new BullaError('callback_invalid', { cause: error })
+    options.onWithoutUserInfo(error)
+    return claims
   }
 }
 
@@ -133,7 +133,7 @@ export function tokenFields (tokens: oauth.TokenEndpointResponse, now: number): 
   return {
     accessToken: tokens.access_token,
     accessTokenIssuedAt: now,
-    accessTokenExpiresAt: now + (tokens.expires_in ?? DEFAULT_LIFETIME),
+    accessTokenExpiresAt: now + Math.floor(tokens.expires_in ?? DEFAULT_LIFETIME),
     ...(tokens.refresh_token === undefined ? {} : { refreshToken: tokens.refresh_token }),
     ...(refreshTokenExpiresAt === undefined ? {} : { refreshTokenExpiresAt }),
     ...(tokens.scope === undefined ? {} : { scope: tokens.scope })
@@ -146,7 +146,9 @@ export function tokenFields (tokens: oauth.TokenEndpointResponse, now: number): 
  * @param claims the verified claims
  * @param allowed the allow-list
  */
-export function keptClaims (claims: Readonly<Record<string, unknown>>, allowed: readonly string[]): Record<string, unknown> {
+export function keptClaims (
+  claims: Readonly<Record<string, unknown>>, allowed: readonly string[]
+): Record<string, unknown> {
   const kept: Record<string, unknown> = {}
   for (const name of allowed) if (Object.hasOwn(claims, name)) kept[name] = claims[name]
   return kept

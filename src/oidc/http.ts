@@ -1,9 +1,12 @@
-// How the authorization server is called: TLS verified, no redirects, time and size limits, one connection pool.
+// How the authorization server is called: TLS verified, no redirects, time and size limits, one connection
+// pool.
 import { readFileSync } from 'node:fs'
 import { rootCertificates } from 'node:tls'
 import { Agent, fetch as undiciFetch } from 'undici'
 
-/** Milliseconds for a call to the authorization server. */
+/**
+ * Milliseconds for a whole call to the authorization server, from connecting to the last byte of the answer.
+ */
 export const CALL_TIMEOUT = 10_000
 
 /** The most bytes of an answer of the authorization server. */
@@ -15,25 +18,40 @@ export type Fetch = (url: string, init: object) => Promise<Response>
 /** A fetch with the pool behind it. */
 export interface ProviderHttp { readonly fetch: Fetch, close (): Promise<void> }
 
+/** Limits of the client; see {@link createProviderHttp}. */
+export interface ProviderHttpOptions {
+  /** A file with further CA certificates. Default: the system's only. */
+  readonly caFile?: string | undefined
+  /** Milliseconds for a whole call. Default {@link CALL_TIMEOUT}. */
+  readonly timeout?: number
+  /** Bytes of an answer. Default 1 MiB. */
+  readonly maxResponseSize?: number
+}
+
 /**
- * Creates the HTTP client for the authorization server.
+ * Creates the HTTP client for the authorization server. Redirects are handed out as they are and never
+ * followed:
+ * what they point to would get credentials that were meant for somebody else.
  *
- * @param caFile a file with further CA certificates; default: the system's only
+ * @param options limits and CA
  */
-export function createProviderHttp (caFile?: string): ProviderHttp {
+export function createProviderHttp (options: ProviderHttpOptions = {}): ProviderHttp {
+  const timeout = options.timeout ?? CALL_TIMEOUT
   const agent = new Agent({
     connections: 32,
-    maxResponseSize: MAX_RESPONSE,
-    headersTimeout: CALL_TIMEOUT,
-    bodyTimeout: CALL_TIMEOUT,
+    maxResponseSize: options.maxResponseSize ?? MAX_RESPONSE,
+    headersTimeout: timeout,
+    bodyTimeout: timeout,
     connect: {
-      timeout: 5_000,
-      ...(caFile === undefined ? {} : { ca: [...rootCertificates, readFileSync(caFile, 'utf8')] })
+      timeout: Math.min(timeout, 5_000),
+      ...(options.caFile === undefined ? {} : { ca: [...rootCertificates, readFileSync(options.caFile, 'utf8')] })
     }
   })
-  const fetch: Fetch = async (url, init) => {
-    const options = { ...init, dispatcher: agent, redirect: 'manual' as const }
-    return await undiciFetch(url, options) as unknown as Response
+  const fetch: Fetch = async (url, init: { signal?: AbortSignal }) => {
+    // bodyTimeout is the pause between two bytes; an answer that drips needs a limit of the whole.
+    const limit = AbortSignal.timeout(timeout)
+    const signal = init.signal === undefined ? limit : AbortSignal.any([init.signal, limit])
+    return await undiciFetch(url, { ...init, signal, dispatcher: agent, redirect: 'manual' }) as unknown as Response
   }
   return { fetch, close: async () => { await agent.close() } }
 }

@@ -19,12 +19,12 @@ export interface EndSession {
   readonly params: Readonly<Record<string, string>>
 }
 
-/** The longest URL that is handed out: old proxies and servers take 4,096 characters in a request line (RPI-10). */
+/** The longest URL that is handed out: old proxies take 4,096 characters in a request line (RPI-10). */
 const MAX_URL = 4000
 
 /**
- * The request that ends the session at the authorization server. Without ID token it says by `logout_hint` who
- * leaves: the opaque `login_hint` claim if there is one, else the provider's `sid`; never a name or an address.
+ * The request that ends the session at the authorization server. Without ID token `logout_hint` says who
+ * leaves: the opaque `login_hint` claim if there is one, else the provider's `sid`; never a name or address.
  *
  * @param options what it is made of
  * @returns the request, or `null` if the provider has no such endpoint
@@ -38,7 +38,8 @@ export function endSession (options: EndSessionOptions): EndSession | null {
   const who = session.idToken === undefined
     ? (typeof hint === 'string' ? { logout_hint: hint } : {})
     : { id_token_hint: session.idToken }
-  return { endpoint, params: { ...who, client_id: clientId, post_logout_redirect_uri: postLogoutRedirectUri, state } }
+  const back = { client_id: clientId, post_logout_redirect_uri: postLogoutRedirectUri, state }
+  return { endpoint, params: { ...who, ...back } }
 }
 
 /**

@@ -1,4 +1,4 @@
-// Hands a logout token on to the other replicas, as the provider signed it: no secret is shared, none is needed.
+// Hands a logout token on to the other replicas, as the provider signed it: no secret is shared or needed.
 import { lookup as dnsLookup } from 'node:dns/promises'
 import { Agent, request } from 'undici'
 import { inTime } from '../lib/in-time.ts'
@@ -9,7 +9,7 @@ export const PEER_HEADER = 'bulla-peer'
 
 /** The other replicas. */
 export interface Peers {
-  /** Tells all of them. Settles when each was tried once; those that failed are tried once more, then reported. */
+  /** Settles when each was tried once; those that failed are tried once more, then reported. */
   tell (token: string): Promise<void>
   /** Waits for what is still under way. */
   close (): Promise<void>
@@ -44,7 +44,7 @@ const MAX_PEERS = 256
  */
 export function createPeers (options: PeersOptions): Peers {
   const { peers, path, onMissed, pause = 1_000 } = options
-  const lookup = options.lookup ?? (async (host) => (await dnsLookup(host, { all: true })).map(({ address }) => address))
+  const lookup = options.lookup ?? systemLookup
   const agent = new Agent({
     connect: { timeout: TIMEOUT, ...(options.ca === undefined ? {} : { ca: [...options.ca] }) },
     headersTimeout: TIMEOUT,
@@ -52,6 +52,7 @@ export function createPeers (options: PeersOptions): Peers {
     maxResponseSize: 64 * 1024
   })
   const underWay = new Set<Promise<void>>()
+  let closing: Promise<void> | undefined
 
   async function originsOf (entry: string): Promise<readonly string[]> {
     const peer = parsePeer(entry)
@@ -59,7 +60,7 @@ export function createPeers (options: PeersOptions): Peers {
     try {
       const addresses = await inTime(lookup(peer.host), TIMEOUT)
       if (addresses.length === 0) throw new Error('the name has no address')
-      return addresses.slice(0, MAX_PEERS).map((address) => `http://${address.includes(':') ? `[${address}]` : address}:${peer.port}`)
+      return addresses.slice(0, MAX_PEERS).map((address) => `http://${hostOf(address)}:${peer.port}`)
     } catch (cause) {
       onMissed(entry, cause)
       return []
@@ -92,14 +93,24 @@ export function createPeers (options: PeersOptions): Peers {
     await post(origin, token).catch(() => { track(tryAgain(origin, token)) })
   }
 
+  async function finish (): Promise<void> {
+    await Promise.all(underWay)
+    await agent.close()
+  }
+
   return {
     tell: async (token) => {
       const origins = new Set((await Promise.all(peers.map(originsOf))).flat())
       await Promise.all([...origins].map(async (origin) => { await tellOne(origin, token) }))
     },
-    close: async () => {
-      await Promise.all(underWay)
-      await agent.close()
-    }
+    close: async () => { await (closing ??= finish()) }
   }
+}
+
+async function systemLookup (host: string): Promise<readonly string[]> {
+  return (await dnsLookup(host, { all: true })).map(({ address }) => address)
+}
+
+function hostOf (address: string): string {
+  return address.includes(':') ? `[${address}]` : address
 }

@@ -2,7 +2,8 @@
 import type { TokenEndpointResponse } from 'oauth4webapi'
 
 /**
- * The members in which providers tell the seconds that a refresh token lasts unless it is used: Keycloak, Entra
+ * The members in which providers tell the seconds that a refresh token lasts unless it is used: Keycloak,
+ * Entra
  * ID and others, and the draft of the IETF.
  *
  * @see https://datatracker.ietf.org/doc/draft-ietf-oauth-refresh-token-expiration/
@@ -35,5 +36,6 @@ export function authorizationEnd (tokens: TokenEndpointResponse, now: number): n
 /** Seconds as a number or, as some providers write them, as text. */
 function secondsOf (value: unknown): number | undefined {
   const seconds = typeof value === 'string' && /^\d{1,12}$/.test(value) ? Number(value) : value
-  return typeof seconds === 'number' && seconds > 0 && Number.isFinite(seconds) ? Math.floor(seconds) : undefined
+  const isUsable = typeof seconds === 'number' && Number.isFinite(seconds) && seconds > 0
+  return isUsable ? Math.floor(seconds) : undefined
 }

@@ -1,4 +1,5 @@
-// What the token endpoint's answer to a refresh means: tokens, the end, a fault to wait out, or our own fault.
+// What the token endpoint's answer to a refresh means: tokens, the end, a fault to wait out, or our own
+// fault.
 
 /** Why there are no new tokens. */
 export type TokenFault =
@@ -19,7 +20,8 @@ const TEMPORARY: ReadonlySet<string> = new Set(['temporarily_unavailable', 'serv
 const OF_THE_CLIENT: ReadonlySet<string> = new Set(['invalid_client', 'unauthorized_client', 'unsupported_grant_type'])
 
 /**
- * Sorts an answer of the token endpoint, by its status first. Only a 4xx whose JSON says `invalid_grant` is the
+ * Sorts an answer of the token endpoint, by its status first. Only a 4xx whose JSON says `invalid_grant` is
+ * the
  * end of a refresh token: an outage, a proxy's page or a wrong client secret must not log anyone out.
  *
  * @param response as it came

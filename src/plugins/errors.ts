@@ -39,7 +39,9 @@ export const errorsPlugin = fp(async function errorsPlugin (app: FastifyInstance
   async function answer (request: FastifyRequest, reply: FastifyReply, fault: BullaError): Promise<FastifyReply> {
     reply.code(fault.statusCode)
     if (isNavigation(request.headers)) {
-      const wayOn = LOGIN_MENDS.has(fault.code) ? { href: loginUrl, label: 'Log in' } : { href: '/', label: 'Back to the app' }
+      const wayOn = fault.loginUrl !== undefined
+        ? { href: fault.loginUrl, label: fault.statusCode === 401 ? 'Log in' : 'Try again' }
+        : LOGIN_MENDS.has(fault.code) ? { href: loginUrl, label: 'Log in' } : { href: '/', label: 'Back to the app' }
       reply.headers({ ...problemHeaders(fault), ...PAGE_HEADERS })
       return await reply.send(errorPage(fault, wayOn, request.id))
     }

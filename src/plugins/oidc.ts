@@ -29,11 +29,11 @@ declare module 'fastify' {
 }
 
 /** Milliseconds between attempts to reach the provider after a failed start. */
-const RETRY_EVERY = 5_000
+const RETRY_EVERY = 2_000
 
 export const oidcPlugin = fp(async function oidcPlugin (app: FastifyInstance, options: OidcPluginOptions) {
   const { config, clock } = options
-  const http = options.fetch === undefined ? createProviderHttp(config.issuer_ca) : null
+  const http = options.fetch === undefined ? createProviderHttp({ caFile: config.issuer_ca }) : null
   const fetch = options.fetch ?? http?.fetch
   if (fetch === undefined) throw new TypeError('no fetch')
   const provider = createProvider({ issuer: config.issuer, fetch })
@@ -41,6 +41,7 @@ export const oidcPlugin = fp(async function oidcPlugin (app: FastifyInstance, op
     issuer: config.issuer,
     clientId: config.client_id,
     clientSecret: config.client_secret,
+    clientKey: config.client_key,
     clientAuth: config.client_auth,
     clock,
     fetch

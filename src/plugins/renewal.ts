@@ -1,4 +1,5 @@
-// What a request's session is worth now: served as it is, refreshed first, or refused; decided for all routes.
+// What a request's session is worth now: served as it is, refreshed first, or refused; decided for all
+// routes.
 import { unixSeconds, type Clock } from '../lib/clock.ts'
 import { BullaError } from '../lib/errors.ts'
 import type { Activity } from '../session/companions.ts'
@@ -70,7 +71,9 @@ export function createRenewal (options: RenewalOptions): Renewal {
     return asItIs(session, state)
   }
 
-  /** Served if its access token lives. In browser mode the refresh token stayed at home: the browser renews. */
+  /**
+   * Served if its access token lives. In browser mode the refresh token stayed at home: the browser renews.
+   */
   function asItIs (session: Session, state: SessionState): ActiveSession | Promise<ActiveSession> {
     if (hasLiveAccessToken(session, unixSeconds(clock))) {
       return activity.isDue(state) ? served(session, state, NONE) : { session, setCookies: NONE }
@@ -124,7 +127,9 @@ export function createRenewal (options: RenewalOptions): Renewal {
     throw told(spent, spent.kind === 'invalid_grant' ? [await store.markSpent(session)] : NONE)
   }
 
-  /** A tombstone names the session, whatever generation arrives later; no cookie of a newer login is touched. */
+  /**
+   * A tombstone names the session, whatever generation arrives later; no cookie of a newer login is touched.
+   */
   async function ended (session: Session): Promise<BullaError> {
     return new BullaError('session_expired', { setCookies: await store.end(session, cookies.read(undefined)) })
   }
@@ -140,7 +145,10 @@ export function createRenewal (options: RenewalOptions): Renewal {
     }
   }
 
-  /** The cookies are put together when the answer starts, so that a slow one never brings back an older session. */
+  /**
+   * The cookies are put together when the answer starts, so that a slow one never brings back an older
+   * session.
+   */
   async function served (
     session: Session, state: SessionState, marks: readonly string[]
   ): Promise<ActiveSession> {

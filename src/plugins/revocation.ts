@@ -36,7 +36,7 @@ export interface Revocations {
   admit (session: Session): Session
   /** Revokes tokens at the provider, in the background, and logs what became of them. */
   revokeTokens (tokens: Partial<Pick<Session, 'refreshToken' | 'accessToken'>>): void
-  /** Calls back each time sessions end; `isEnded` tells which. For whoever holds sockets and event streams. */
+  /** Calls back when sessions end; `isEnded` tells which. For whoever holds sockets and event streams. */
   onEnded (listener: (isEnded: (session: RevocableSession) => boolean) => void): void
 }
 
@@ -58,10 +58,16 @@ const LIST_TIMEOUT = 5_000
 /** The most sessions whose tokens are being revoked at a time. */
 const MAX_PENDING = 1_000
 
-export const revocationPlugin = fp(async function revocationPlugin (app: FastifyInstance, options: RevocationPluginOptions) {
+export const revocationPlugin = fp(async (app: FastifyInstance, options: RevocationPluginOptions) => {
   const { config, clock } = options
   const counts = createCounts(COUNTED)
-  const list = options.list ?? createRevocationList({ clock, onEvicted: () => { counts.add('entries_evicted') } })
+  const list = options.list ?? createRevocationList({
+    clock,
+    onEvicted: (count) => {
+      counts.add('entries_evicted', count)
+      app.log.error({ count }, 'the revocation list is full: sessions that were ended live until their tokens expire')
+    }
+  })
   const listeners: Array<Parameters<Revocations['onEnded']>[0]> = []
   const isRevoked = (session: RevocableSession): boolean => list.isRevoked(session)
 
@@ -87,10 +93,12 @@ export const revocationPlugin = fp(async function revocationPlugin (app: Fastify
   app.decorate('revocations', {
     counts,
     end: async (entries) => {
-      // No session lives longer than this, so no entry has to: not even where the provider keeps refresh tokens
-      // alive after a logout, as it does with offline_access.
+      // No session lives longer than this, so no entry has to: not even where the provider keeps refresh
+      // tokens alive after a logout, as it does with offline_access.
       const until = unixSeconds(clock) + config.session.max_age
-      for (const entry of entries) await inTime(Promise.resolve(list.revoke({ ...entry, until })), LIST_TIMEOUT)
+      for (const entry of entries) {
+        await inTime(Promise.resolve(list.revoke({ ...entry, until })), LIST_TIMEOUT)
+      }
       for (const listener of listeners) listener(isRevoked)
     },
     isRevoked,

@@ -4,6 +4,7 @@ import type { FastifyBaseLogger, FastifyInstance, FastifyRequest } from 'fastify
 import fp from 'fastify-plugin'
 import type { Config } from '../config/schema.ts'
 import type { Clock } from '../lib/clock.ts'
+import type { TicketSealer } from '../oidc/login-state.ts'
 import { withCompanions, type Activity } from '../session/companions.ts'
 import { createCookies, type Cookies } from '../session/cookies.ts'
 import { createKeyringSource } from '../session/keyring-source.ts'
@@ -23,6 +24,8 @@ export interface Sessions {
   readonly cookies: Cookies
   readonly store: SessionStore
   readonly logins: LoginCookies
+  /** Seals what a login's `state` says of itself. */
+  readonly tickets: TicketSealer
   readonly renewal: Renewal
   readonly activity: Activity
   /** The fingerprints of the key ring, the sealing key first. */
@@ -39,11 +42,15 @@ declare module 'fastify' {
   }
 }
 
-export const sessionPlugin = fp(async function sessionPlugin (app: FastifyInstance, options: SessionPluginOptions) {
+export const sessionPlugin = fp(async (app: FastifyInstance, options: SessionPluginOptions) => {
   const { config, clock } = options
   if (!app.hasDecorator('serializeCookie')) await app.register(cookie, { hook: false })
   const cookies = createCookies({
-    publicUrl: config.public_url, basePath: config.base_path, prefix: config.cookie.prefix, sameSite: config.cookie.same_site
+    publicUrl: config.public_url,
+    basePath: config.base_path,
+    prefix: config.cookie.prefix,
+    sameSite: config.cookie.same_site,
+    loginSameSite: config.response_mode.startsWith('form_post') ? 'none' : 'lax'
   }, (name, value, attributes) => app.serializeCookie(name, value, attributes))
   const keyring = createKeyringSource({
     keys: config.keys,
@@ -86,6 +93,7 @@ export const sessionPlugin = fp(async function sessionPlugin (app: FastifyInstan
     store,
     activity,
     logins: createLoginCookies(cookies, sealer, clock),
+    tickets: { seal: async (bytes) => await sealer.seal('ticket', bytes), open: (text) => sealer.open('ticket', text) },
     renewal,
     kids: () => keyring.current().kids,
     read: (request) => app.revocations.judge(store.read(request.headers.cookie))

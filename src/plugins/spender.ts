@@ -1,4 +1,5 @@
-// Spends refresh tokens: each once in this process, its result kept for latecomers, a failing provider spared.
+// Spends refresh tokens: each once in this process, its result kept for latecomers, a failing provider
+// spared.
 import { createHash } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { FastifyBaseLogger } from 'fastify'
@@ -46,7 +47,9 @@ export interface SpenderOptions {
 /** Milliseconds for which late requests with the old cookie get the very same new session. */
 const REMEMBER_RENEWED = 60_000
 
-/** Milliseconds for which a dead token is not tried again; the marker in the browser says the same for longer. */
+/**
+ * Milliseconds for which a dead token is not tried again; the marker in the browser says the same for longer.
+ */
 const REMEMBER_DEAD = 24 * 3_600_000
 
 /** Milliseconds for which a session waits that alone is refused, such as for its scope. */
@@ -58,7 +61,10 @@ const MEMORY = 32 * 1024 * 1024
 /** The most generations that are followed within the memory's minute. */
 const MAX_STEPS = 100
 
-/** While the provider fails: 4 calls a second, 2 in flight, each at most 4 s, so that its return is seen at once. */
+/**
+ * While the provider fails: 4 calls a second, 2 in flight, each at most 4 s, so that its return is seen at
+ * once.
+ */
 const TRICKLE = { threshold: 3, inFlight: 2, interval: 250 }
 const PROBE_LIMIT = 4_000
 
@@ -164,5 +170,6 @@ function memoryOf (spent: Spent): number {
 function weightOf (spent: Spent): number {
   if (spent.kind !== 'renewed') return 512
   const { accessToken, refreshToken = '', idToken = '', claims } = spent.session
-  return 1024 + 2 * (accessToken.length + refreshToken.length + idToken.length + JSON.stringify(claims).length)
+  const tokens = accessToken.length + refreshToken.length + idToken.length
+  return 1024 + 2 * (tokens + JSON.stringify(claims).length)
 }

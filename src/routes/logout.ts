@@ -1,4 +1,4 @@
-// Logout: the session ends here, its tokens are revoked, and the way to the provider's own logout is handed out.
+// Logout: the session ends here, its tokens are revoked, the way to the provider's own logout is handed out.
 import { randomBytes } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
@@ -56,18 +56,21 @@ function addLogout (app: FastifyInstance, { config, clock }: LogoutRoutesOptions
     },
     handler: async (request, reply) => {
       const own = sessions.cookies.read(request.headers.cookie)
-      const session = sessions.store.open(own)
+      const opened = sessions.store.open(own)
+      // A refresh whose answer is still on its way to the browser: its tokens are the ones to revoke.
+      const session = opened === null ? null : sessions.renewal.latest(opened)
       reply.header('set-cookie', await sessions.store.end(session, own, loginsInFlight(own)))
       if (clearSiteData !== null) reply.header('clear-site-data', clearSiteData)
       if (session === null) return await answer(request, reply, null)
       revocations.counts.add('logouts')
       await endHere(request, session)
-      revocations.revokeTokens(session)
+      // A late request may carry cookies of before: the newest refresh token that is known here goes.
+      revocations.revokeTokens(sessions.renewal.latest(session))
       return await answer(request, reply, atProvider(session))
     }
   })
 
-  /** The sessions that logins in flight would become: an answer under way must not log in what is logged out. */
+  /** The sessions that logins in flight would become: an answer under way must not log in again. */
   function loginsInFlight (own: OwnCookies): Ended[] {
     const stem = sessions.cookies.name('login', '')
     const expiresAt = unixSeconds(clock) + config.session.max_age
@@ -101,7 +104,9 @@ function addLogout (app: FastifyInstance, { config, clock }: LogoutRoutesOptions
       })
   }
 
-  async function answer (request: FastifyRequest, reply: FastifyReply, endRequest: EndSession | null): Promise<FastifyReply> {
+  async function answer (
+    request: FastifyRequest, reply: FastifyReply, endRequest: EndSession | null
+  ): Promise<FastifyReply> {
     const url = endRequest === null ? null : endSessionUrl(endRequest)
     if (!isNavigation(request.headers)) {
       const short = endRequest === null ? null : url ?? endSessionUrl(withoutHint(endRequest))
@@ -115,8 +120,8 @@ function addLogout (app: FastifyInstance, { config, clock }: LogoutRoutesOptions
 }
 
 /**
- * A page with `Referrer-Policy: no-referrer` sends its own forms with `Origin: null`. Sec-Fetch-Site then says
- * whose form it is: for a sandboxed frame, the other sender of `null`, it says cross-site.
+ * A page with `Referrer-Policy: no-referrer` sends its own forms with `Origin: null`. Sec-Fetch-Site then
+ * says whose form it is: for a sandboxed frame, the other sender of `null`, it says cross-site.
  *
  * @see https://fetch.spec.whatwg.org/#append-a-request-origin-header
  */

@@ -1,4 +1,4 @@
-// The page that sends a form to the authorization server when its logout address is too long for a URL; no script.
+// The page whose button logs out at the authorization server when that is too long for a URL; no script.
 import { escapeHtml } from './page.ts'
 import { PAGE_HEADERS } from './response-policy.ts'
 
@@ -46,8 +46,8 @@ ${fields.join('\n')}
 }
 
 /**
- * The headers of the page: its form may go to the authorization server, and by way of it back here, since browsers
- * hold redirects after a form against form-action too.
+ * The headers of the page: its form may go to the authorization server, and by way of it back here, since
+ * browsers hold redirects after a form against form-action too.
  *
  * @param endpoint where the form goes
  * @see https://www.w3.org/TR/CSP3/#directive-form-action

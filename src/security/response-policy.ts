@@ -16,6 +16,13 @@ export const PAGE_HEADERS: Readonly<Record<string, string>> = {
   'content-type': 'text/html; charset=utf-8'
 }
 
+/** Headers of the page that tells a silent login's outcome: its one script is our own file, its frame our own page. */
+export const OUTCOME_HEADERS: Readonly<Record<string, string>> = {
+  ...ENDPOINT_HEADERS,
+  'content-security-policy': "default-src 'none'; script-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'",
+  'content-type': 'text/html; charset=utf-8'
+}
+
 /** The policy for the app's own documents: only its own origin, no frames, no inline script. */
 export const APP_CSP = "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 

@@ -86,7 +86,8 @@ export function withCompanions (store: SessionStore, options: CompanionOptions):
     store: { ...store, read, write },
     activity: {
       idleEnd: ({ lastActiveAt }) => lastActiveAt === undefined ? null : lastActiveAt + idleTimeout,
-      isDue: ({ lastActiveAt }) => lastActiveAt !== undefined && unixSeconds(clock) >= lastActiveAt + writeEvery,
+      isDue: ({ lastActiveAt }) =>
+        lastActiveAt !== undefined && unixSeconds(clock) >= lastActiveAt + writeEvery,
       mark
     }
   }

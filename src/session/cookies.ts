@@ -29,6 +29,8 @@ export interface CookieSettings {
   /** Default: `__Host-Http-bulla`, or `bulla` over http. */
   readonly prefix?: string | undefined
   readonly sameSite: 'strict' | 'lax'
+  /** SameSite of login cookies: `none` for form_post, whose answer is a cross-site POST. Default `lax`. */
+  readonly loginSameSite?: 'lax' | 'none'
 }
 
 /** Names and writes the cookies of the product. */
@@ -75,8 +77,9 @@ export function createCookies (settings: CookieSettings, serialize: Serialize): 
   const attributes = (kind: CookieKind, maxAge: number): CookieAttributes => ({
     path: kind === 'refresh' ? settings.basePath : '/',
     httpOnly: true,
-    secure,
-    sameSite: SAME_SITE[kind] ?? settings.sameSite,
+    // None needs Secure, which browsers accept on http://localhost too.
+    secure: secure || (kind === 'login' && settings.loginSameSite === 'none'),
+    sameSite: kind === 'login' ? settings.loginSameSite ?? 'lax' : SAME_SITE[kind] ?? settings.sameSite,
     maxAge
   })
   const name = (kind: CookieKind, part?: number | string): string =>

@@ -3,9 +3,10 @@ import { createSecretKey, hkdfSync, webcrypto, type KeyObject } from 'node:crypt
 import { keyBytes } from '../lib/ring-key.ts'
 
 /** What a sealed value is for. No value opens for another purpose. */
-export type Purpose = 'session' | 'login' | 'idle' | 'end' | 'spent' | 'refresh'
+export type Purpose = 'session' | 'login' | 'ticket' | 'idle' | 'end' | 'spent' | 'refresh'
 
-const PURPOSES: readonly Purpose[] = ['session', 'login', 'idle', 'end', 'spent', 'refresh']
+/** All of them. */
+export const PURPOSES: readonly Purpose[] = ['session', 'login', 'ticket', 'idle', 'end', 'spent', 'refresh']
 
 /** The deployment that the keys are bound to: nothing that one seals opens in another. */
 export interface Binding { readonly origin: string, readonly issuer: string, readonly clientId: string }

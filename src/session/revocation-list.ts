@@ -48,10 +48,10 @@ export interface RevocationList {
 /** What the list in memory needs. */
 export interface RevocationListOptions {
   readonly clock: Clock
-  /** The most entries of a kind; the oldest goes when another comes. Default 100,000: some 15 MB. */
-  readonly max?: number
-  /** Is told when an entry goes before its time. */
-  readonly onEvicted?: () => void
+  /** How many of the newest entries of a kind are kept for certain, and half of the most. Default 100,000. */
+  readonly keep?: number
+  /** Is told how many entries went before their time. */
+  readonly onEvicted?: (count: number) => void
 }
 
 /**
@@ -62,7 +62,7 @@ export interface RevocationListOptions {
 export function createRevocationList (
   options: RevocationListOptions
 ): RevocationList & { readonly size: number } {
-  const create = (): ExpiringMap<number> => createExpiringMap({ ...options, max: options.max ?? 100_000 })
+  const create = (): ExpiringMap<number> => createExpiringMap({ ...options, keep: options.keep ?? 100_000 })
   // A map for each kind: many logouts here push out no entry that the provider asked for.
   const lists: Record<RevocationKind, ExpiringMap<number>> = {
     session: create(), provider_session: create(), subject: create(), subject_without_sid: create()

@@ -30,8 +30,8 @@ export interface SealedSessions {
    * @throws {BullaError} `session_too_large`, its cause naming the parts and their sizes
    */
   write (session: Session, own: OwnCookies | null, maxAge: number): Promise<string[]>
-  /** `Set-Cookie` values that delete every chunk. */
-  clear (own: OwnCookies): string[]
+  /** `Set-Cookie` values that delete the chunks which a request outside of the base path does not show. */
+  clearHidden (own: OwnCookies): string[]
 }
 
 /** What sealing sessions needs. */
@@ -151,7 +151,7 @@ export function createSealedSessions (options: SealedSessionsOptions): SealedSes
   return {
     open,
     write,
-    clear: (own) => [...clearSurplus(cookies, 'session', own, 0), ...clearRefresh(own, 0)]
+    clearHidden: (own) => own.values.has(cookies.name('refresh', 0)) ? [] : clearRefresh(own, 0)
   }
 }
 

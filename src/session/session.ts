@@ -64,7 +64,8 @@ export function hasLiveAccessToken (session: Session, now: number): boolean {
 
 /**
  * The Unix second from which on the access token is refreshed: `ahead` before its expiry, but at most a fifth
- * of its lifetime, and earlier by up to a tenth of that, by session, so that sessions of one moment spread out.
+ * of its lifetime, and earlier by up to a tenth of that, by session, so that sessions of one moment spread
+ * out.
  *
  * @param session the session
  * @param ahead seconds

@@ -81,7 +81,8 @@ export function createSessionStore (options: SessionStoreOptions): SessionStore 
     markSpent: notes.markSpent,
     end: async (session, own, logins = []) => {
       const tombstone = await notes.bury([...(session === null ? [] : [session]), ...logins], own)
-      return [...(tombstone === null ? [] : [tombstone]), ...clearAll(cookies, own)]
+      const cleared = [...clearAll(cookies, own), ...sealed.clearHidden(own)]
+      return tombstone === null ? cleared : [tombstone, ...cleared]
     }
   }
 }

@@ -88,7 +88,8 @@ t.test('REV-01 the refresh token is revoked, then the access token, by the authe
   const call = world.provider.log.find(({ endpoint }) => endpoint === 'revocation')
   t.match(call?.headers.authorization, /^Basic /)
   await world.bulla.server.close()
-  t.match(world.bulla.app.revocations.counts.values, { logouts: 1, tokens_revoked: 2, token_revocations_failed: 0 })
+  const { values } = world.bulla.app.revocations.counts
+  t.match(values, { logouts: 1, tokens_revoked: 2, token_revocations_failed: 0 })
 })
 
 for (const [name, fault] of [
@@ -224,7 +225,8 @@ t.test('RPI-11 Clear-Site-Data names cache and storage, as set, and never cookie
   for (const [setting, header] of [
     [undefined, '"cache", "storage"'], [['storage'], '"storage"'], [['off'], undefined]
   ] as const) {
-    const world = await startWorld(t, { settings: setting === undefined ? {} : { clear_site_data: [...setting] } })
+    const settings = setting === undefined ? {} : { clear_site_data: [...setting] }
+    const world = await startWorld(t, { settings })
     await world.login()
     const answer = await world.browser.fetch('/bff/logout', { method: 'POST' })
     t.equal(answer.headers['clear-site-data'], header)

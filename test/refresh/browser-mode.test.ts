@@ -1,4 +1,5 @@
-// refresh.mode: browser. API calls never refresh, the refresh token stays under the base path, one endpoint spends it.
+// refresh.mode: browser. API calls never refresh, the refresh token stays under the base path, one endpoint
+// spends it.
 import t from 'tap'
 import { namesSet, outcome, scene, sessionOf, TOKEN_LIFE } from '../support/refreshing.ts'
 

@@ -51,7 +51,8 @@ t.test('in Chromium', { skip }, async (t) => {
   })
 
   await t.test('a tab that is used refreshes ahead of time, one that is not does not', async (t) => {
-    const { stage, tabs: [used, idle] } = await loggedIn(t, browser, { ...BROWSER_MODE, provider: { accessTokenTtl: 5 } })
+    const options = { ...BROWSER_MODE, isRunning: true, provider: { accessTokenTtl: 5 } }
+    const { stage, tabs: [used, idle] } = await loggedIn(t, browser, options)
     await idle.evaluate('client.session()')
     const refreshed = used.waitForResponse((response) => response.url().endsWith('/bff/refresh'))
     const before = stage.provider.calls.token
@@ -121,7 +122,9 @@ t.test('in Chromium', { skip }, async (t) => {
 interface Tabs { stage: Scene, context: BrowserContext, tabs: [Page, Page] }
 
 /** Two tabs of one browser, logged in, each with the client as `client`. */
-async function loggedIn (t: Test, browser: Chromium, options: SceneOptions & { anyOrigin?: boolean } = {}): Promise<Tabs> {
+async function loggedIn (
+  t: Test, browser: Chromium, options: SceneOptions & { anyOrigin?: boolean } = {}
+): Promise<Tabs> {
   const spa = t.testdir({
     'index.html': '<!doctype html><title>app</title><script type="module" src="/app.js"></script>',
     'app.js': `import { createClient } from '/bff/client.js'

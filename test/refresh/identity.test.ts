@@ -5,14 +5,19 @@ import { outcome, scene, sessionOf, TOKEN_LIFE, type Scene } from '../support/re
 
 /** Lets the next refresh answer with an ID token whose claims are these, or without one. */
 async function answerWith (
-  { provider, clock }: Scene, claims: JWTPayload | null, extra: object = {}, header: Record<string, string> = {}
+  stage: Scene, claims: JWTPayload | null, extra: object = {}, header: Record<string, string> = {}
 ): Promise<void> {
+  const { provider, clock } = stage
   const now = Math.floor(clock() / 1000)
   const usual = { iss: provider.issuer, aud: provider.clientId, sub: 'nanni', iat: now, exp: now + 300 }
   const idToken = claims === null ? undefined : await provider.sign({ ...usual, ...claims }, header)
   provider.fault('token', {
     body: {
-      access_token: 'new-access', token_type: 'Bearer', expires_in: TOKEN_LIFE, refresh_token: 'new-refresh', ...extra,
+      access_token: 'new-access',
+      token_type: 'Bearer',
+      expires_in: TOKEN_LIFE,
+      refresh_token: 'new-refresh',
+      ...extra,
       ...(idToken === undefined ? {} : { id_token: idToken })
     }
   }, { times: 1 })

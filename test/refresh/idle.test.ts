@@ -1,4 +1,5 @@
-// The idle timeout and the routing key: small cookies of their own, beside a session that is never re-sealed for them.
+// The idle timeout and the routing key: small cookies of their own, beside a session that is never re-sealed
+// for them.
 import t from 'tap'
 import { namesSet, outcome, scene, sessionOf, TOKEN_LIFE } from '../support/refreshing.ts'
 

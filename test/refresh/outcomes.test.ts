@@ -1,4 +1,5 @@
-// What becomes of a request whose access token is old: each outcome of a refresh, and what the jar holds after it.
+// What becomes of a request whose access token is old: each outcome of a refresh, and what the jar holds
+// after it.
 import t from 'tap'
 import type { Answer } from '../support/browser-jar.ts'
 import { deferred, namesSet, outcome, scene, sessionOf, TOKEN_LIFE } from '../support/refreshing.ts'
@@ -134,7 +135,8 @@ t.test('REF-11 whatever order answers arrive in, a newer generation is unharmed 
 })
 
 t.test('REF-10 a request that lost finds the newer cookie when it is repeated', async (t) => {
-  const { browser, clock, provider, useReplica } = await scene(t, { replicas: 2, provider: { rotation: { reuseWindow: 5 } } })
+  const rotation = { reuseWindow: 5 }
+  const { browser, clock, provider, useReplica } = await scene(t, { replicas: 2, provider: { rotation } })
   const tabs = [browser.tab(), browser.tab()]
   clock.advance(TOKEN_LIFE + 1)
   const answers = await Promise.all(tabs.map(async (tab, index) => {
@@ -222,4 +224,19 @@ t.test('POST /bff/refresh with a dead refresh token is 401 session_expired, and 
   t.strictSame(namesSet(answer), ['bulla-spent'])
   t.equal(outcome(await browser.fetch('/bff/refresh', { method: 'POST' })), '401 session_expired')
   t.equal(provider.calls.token, 2)
+})
+
+t.test('I70 a logout with the cookie before the last revokes the tokens that came of it', async (t) => {
+  const { browser, clock, provider } = await scene(t)
+  const late = browser.clone()
+  clock.advance(TOKEN_LIFE + 1)
+  await browser.fetch('/api/a')
+  const spent = new URLSearchParams(provider.log.findLast(({ endpoint }) => endpoint === 'token')?.body)
+  const revocation = provider.nextCall('revocation')
+  t.equal(outcome(await late.fetch('/bff/logout', { method: 'POST' })), '200')
+  await revocation
+  await provider.nextCall('revocation')
+  const revoked = new URLSearchParams(provider.log.find(({ endpoint }) => endpoint === 'revocation')?.body)
+  t.equal(revoked.get('token_type_hint'), 'refresh_token')
+  t.not(revoked.get('token'), spent.get('refresh_token'))
 })

@@ -8,10 +8,12 @@ import type { AuthorizationServerOptions } from '../../demo/authorization-server
 /** A clock that moves when it is told to. */
 export interface MovingClock { (): number, advance (seconds: number): void }
 
-/** A clock that runs with the real one, and further by what it was advanced. */
-export function movingClock (): MovingClock {
+/** A clock that stands unless it is advanced; `isRunning`: that runs with the real one, and further. */
+export function movingClock (isRunning = false): MovingClock {
+  const start = Date.now()
   let ahead = 0
-  return Object.assign(() => Date.now() + ahead, { advance: (seconds: number) => { ahead += seconds * 1000 } })
+  const advance = (seconds: number): void => { ahead += seconds * 1000 }
+  return Object.assign(() => (isRunning ? Date.now() : start) + ahead, { advance })
 }
 
 /** Everything a test of refreshing needs. */
@@ -33,6 +35,8 @@ export interface SceneOptions {
   readonly provider?: AuthorizationServerOptions
   readonly settings?: Readonly<Record<string, unknown>>
   readonly deps?: BuildOptions['deps']
+  /** Whether time goes on by itself. Default: only when it is advanced. */
+  readonly isRunning?: boolean
   /** How many replicas share the keys. Default 1. */
   readonly replicas?: number
 }
@@ -52,7 +56,7 @@ export async function scene (t: Teardown, options: SceneOptions = {}): Promise<S
     accessTokenTtl: TOKEN_LIFE, redirectUris: [`http://localhost:${port}/bff/callback`], ...options.provider
   })
   const upstream = await startUpstream(t)
-  const clock = movingClock()
+  const clock = movingClock(options.isRunning)
   const origin = `http://localhost:${port}`
   const routes = [{ prefix: '/api', upstream: upstream.url }]
   const settings = { public_url: origin, keys: [ringKey()], routes, ...options.settings }
@@ -94,7 +98,7 @@ export function namesSet (answer: Answer): string[] {
 
 /** A promise and the means to settle it. */
 export function deferred (): { promise: Promise<void>, resolve: () => void } {
-  let resolve = (): void => {}
-  const promise = new Promise<void>((settle) => { resolve = settle })
-  return { promise, resolve }
+  let settle = (): void => {}
+  const promise = new Promise<void>((resolve) => { settle = resolve })
+  return { promise, resolve: () => settle() }
 }

@@ -1,4 +1,5 @@
-// A token endpoint made for storms: three policies of rotation, kept to the letter, with delays before and after.
+// A token endpoint made for storms: three policies of rotation, kept to the letter, with delays before and
+// after.
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer, type ServerResponse } from 'node:http'
@@ -6,13 +7,17 @@ import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 /**
- * What becomes of a refresh token that was used: it stays good; it answers with new tokens for some seconds; or its
+ * What becomes of a refresh token that was used: it stays good; it answers with new tokens for some seconds;
+ * or its
  * second use ends every token of its family, as RFC 9700 section 4.14.2 asks.
  */
 export type Policy = 'none' | 'strict' | { readonly reuseWindow: number }
 
 /** How the endpoint misbehaves while this is set. */
-export type Outage = 'none' | 'error' | 'hang' | 'reset' | 'html'
+export type Outage = 'none' | 'error' | 'hang' | 'reset' | 'html' | 'refused'
+
+/** What the endpoint hands out. */
+export interface Tokens { readonly accessToken: string, readonly refreshToken: string }
 
 interface Refresh { readonly family: string, spentAt: number | null }
 
@@ -25,7 +30,7 @@ export interface StormProvider {
   /** Families that a reuse has ended. */
   readonly revoked: number
   /** Tokens of a new family. */
-  mint (): { accessToken: string, refreshToken: string }
+  mint (): Tokens
   /** Whether an API would take this access token. */
   isLive (accessToken: string): boolean
   close (): Promise<void>
@@ -48,7 +53,7 @@ export async function startStormProvider (options: StormProviderOptions): Promis
   const dead = new Set<string>()
   let calls = 0
 
-  function issue (family: string, isRotated: boolean, presented?: string): { accessToken: string, refreshToken: string } {
+  function issue (family: string, isRotated: boolean, presented?: string): Tokens {
     const accessToken = randomBytes(12).toString('base64url')
     accessTokens.set(accessToken, Date.now() + tokenLife)
     const refreshToken = isRotated || presented === undefined ? randomBytes(12).toString('base64url') : presented
@@ -57,7 +62,7 @@ export async function startStormProvider (options: StormProviderOptions): Promis
   }
 
   /** One step without a pause, so that of two equal calls one is the first. */
-  function spend (presented: string): { accessToken: string, refreshToken: string } | null {
+  function spend (presented: string): Tokens | null {
     const known = refreshTokens.get(presented)
     if (known === undefined || dead.has(known.family)) return null
     if (policy === 'none') return issue(known.family, false, presented)
@@ -80,10 +85,7 @@ export async function startStormProvider (options: StormProviderOptions): Promis
 
   async function token (body: string, response: ServerResponse): Promise<void> {
     calls += 1
-    if (provider.outage === 'hang') return
-    if (provider.outage === 'reset') return void response.destroy()
-    if (provider.outage === 'html') return void response.writeHead(200, { 'content-type': 'text/html' }).end('<html>')
-    if (provider.outage === 'error') return send(response, 503, { error: 'server_error' })
+    if (provider.outage !== 'none') return fail(provider.outage, response)
     await sleep(random() * delay)
     const tokens = spend(new URLSearchParams(body).get('refresh_token') ?? '')
     await sleep(random() * delay)
@@ -113,6 +115,13 @@ export async function startStormProvider (options: StormProviderOptions): Promis
     }
   }
   return provider
+}
+
+function fail (outage: Outage, response: ServerResponse): void {
+  if (outage === 'reset') response.destroy()
+  if (outage === 'html') response.writeHead(200, { 'content-type': 'text/html' }).end('<html>')
+  if (outage === 'refused') send(response, 401, { error: 'invalid_client' })
+  if (outage === 'error') send(response, 503, { error: 'server_error' })
 }
 
 function metadata (issuer: string): object {

@@ -1,4 +1,5 @@
-// Storms of refreshes: replicas without common memory, a balancer, browsers that call in parallel at each expiry.
+// Storms of refreshes: replicas without common memory, a balancer, browsers that call in parallel at each
+// expiry.
 import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer } from 'node:http'
@@ -15,7 +16,7 @@ import { Visitor, type Seen } from './visitor.ts'
 export interface StormOptions {
   readonly replicas: number
   readonly policy: Policy
-  readonly balancer: 'random' | 'hash'
+  readonly balancer: 'random' | 'hash' | Balance
   readonly mode: 'server' | 'browser'
   readonly sessions: number
   /** Parallel calls of each session at each expiry. */
@@ -30,6 +31,10 @@ export interface StormOptions {
   readonly seed: number
 }
 
+/** Puts something of its own in front of the replicas; gets their addresses and settings. */
+export type Balance =
+  (urls: readonly string[], settings: Readonly<Record<string, unknown>>) => Promise<string>
+
 /** What came of it. */
 export interface StormResult {
   readonly requests: number
@@ -39,8 +44,12 @@ export interface StormResult {
   readonly lost: number
   readonly stale: number
   readonly unavailable: number
-  /** Answers that are none of the contract's, and calls that reached the API with a dead token. */
+  /** Answers that are none of the contract's, and connections that were cut. */
   readonly wrong: number
+  /**
+   * Calls whose token had been dead for a second when they reached the API: a machine that does not keep up.
+   */
+  readonly late: number
   readonly tokenCalls: number
   /** The most calls with which one replica presented one refresh token of one generation. */
   readonly callsPerReplicaAndGeneration: number
@@ -98,7 +107,8 @@ export async function buildSite (options: StormOptions): Promise<Site> {
     await server.app.oidc.provider.metadata()
   }
   const dispatcher = new Agent({ connections: 200 })
-  const route = balancer(options.balancer, urls, random)
+  const front = typeof options.balancer === 'function' ? await options.balancer(urls, settings) : null
+  const route = front === null ? balancer(options.balancer === 'hash', urls, random) : () => front
   const visitors: Visitor[] = []
   for (let index = 0; index < options.sessions; index++) {
     const session = newSession(provider, options.tokenLife)
@@ -147,8 +157,9 @@ export async function storm (options: StormOptions): Promise<StormResult> {
     lost: isLost,
     stale: stale ?? 0,
     unavailable: unavailable ?? 0,
-    wrong: site.deadTokens() + seen.filter((each) => each === 'cut').length +
+    wrong: seen.filter((each) => each === 'cut').length +
       answered.length - fine - (stale ?? 0) - (expired ?? 0) - (unavailable ?? 0),
+    late: site.deadTokens(),
     tokenCalls: site.provider.calls,
     callsPerReplicaAndGeneration: site.callsPerReplicaAndGeneration()
   }
@@ -171,9 +182,11 @@ async function countLost (visitors: readonly Visitor[]): Promise<number> {
   return lost
 }
 
-function balancer (kind: 'random' | 'hash', urls: readonly string[], random: () => number): (key: string) => string {
+function balancer (
+  isHashing: boolean, urls: readonly string[], random: () => number
+): (key: string) => string {
   return (key) => {
-    const number = kind === 'random' ? random() : createHash('sha256').update(key).digest().readUInt32BE() / 2 ** 32
+    const number = isHashing ? createHash('sha256').update(key).digest().readUInt32BE() / 2 ** 32 : random()
     return urls[Math.floor(number * urls.length)] ?? ''
   }
 }

@@ -1,0 +1,143 @@
+// The OpenID Foundation's relying-party modules for the code flow, each by its name, against our own
+// provider.
+import t from 'tap'
+import { BAD_ID_TOKENS, ODD_BUT_RIGHT } from '../support/mutations.ts'
+import { loginCookies, sessionCookies, stage, whoIs } from '../support/login.ts'
+
+/** Our names for the modules, and further rules that a case holds. */
+const IDS: Record<string, string> = {
+  'invalid-iss': 'oidcc-client-test-invalid-iss IDT-02',
+  'iss-trailing-slash': 'IDT-02',
+  'missing-iss': 'fapi2 invalid-missing-iss IDT-02',
+  'missing-sub': 'oidcc-client-test-missing-sub IDT-13',
+  'empty-sub': 'IDT-13',
+  'number-sub': 'IDT-13',
+  'long-sub': 'IDT-13',
+  'invalid-aud': 'oidcc-client-test-invalid-aud IDT-03 S32',
+  'missing-aud': 'oidcc-client-test-missing-aud IDT-03',
+  'invalid-secondary-aud': 'fapi2 invalid-secondary-aud IDT-03',
+  'invalid-secondary-aud-with-azp': 'IDT-03',
+  'invalid-azp': 'IDT-04',
+  'missing-iat': 'oidcc-client-test-missing-iat IDT-08',
+  'iat-next-year': 'IDT-08',
+  'iat-is-week-in-past': 'fapi1 iat-is-week-in-past IDT-08',
+  'invalid-expired-exp': 'fapi2 invalid-expired-exp IDT-07',
+  'invalid-missing-exp': 'fapi2 invalid-missing-exp IDT-07',
+  'string-exp': 'IDT-07',
+  'invalid-nonce': 'oidcc-client-test-nonce-invalid IDT-09',
+  'invalid-missing-nonce': 'fapi2 invalid-missing-nonce IDT-09',
+  'invalid-athash': 'oidcc-client-test-invalid-athash IDT-12',
+  'invalid-sig-rs256': 'oidcc-client-test-invalid-sig-rs256 IDT-05',
+  'foreign-key': 'IDT-05',
+  'idtoken-sig-none': 'oidcc-client-test-idtoken-sig-none IDT-06',
+  'idtoken-sig-none-mixed-case': 'IDT-06',
+  'invalid-sig-hs256': 'oidcc-client-test-invalid-sig-hs256 IDT-06',
+  'invalid-alternate-alg': 'fapi2 invalid-alternate-alg IDT-06',
+  'typ-logout-token': 'IDT-17',
+  'typ-access-token': 'IDT-17',
+  'events-claim': 'IDT-17',
+  'unknown-crit': 'IDT-18',
+  'encrypted-id-token': 'fapi1 encrypted-id-token IDT-16',
+  'no-id-token': 'IDT-01',
+  'idtoken-sig-rs256': 'oidcc-client-test-idtoken-sig-rs256',
+  'kid-absent-single-jwks': 'oidcc-client-test-kid-absent-single-jwks DIS-04',
+  'kid-absent-multiple-jwks': 'oidcc-client-test-kid-absent-multiple-jwks DIS-04',
+  'decoy-key-same-kid': 'DIS-05',
+  'decoy-key-same-kid-for-encryption': 'DIS-05',
+  'valid-aud-as-array': 'fapi2 valid-aud-as-array IDT-03',
+  'jku-header': 'IDT-18',
+  'token-type-case-insensitivity': 'fapi2 token-type-case-insensitivity AUT-27',
+  'token-endpoint-response-without-expires_in': 'fapi2 token-endpoint-response-without-expires_in AUT-28',
+  'token-endpoint-response-with-string-expires_in': 'AUT-28',
+  'token-endpoint-response-with-zero-expires_in': 'AUT-28',
+  'no-scope-in-token-endpoint-response': 'fapi1 no-scope-in-token-endpoint-response',
+  'less-scope-than-asked': 'AUT-33',
+  'unknown-token-response-members': 'AUT-26',
+  'unknown-response-parameters': 'AUT-26',
+  'no-refresh-token': 'REF-21',
+  'metadata-without-pkce': 'AUT-03',
+  'metadata-plain-pkce-only': 'AUT-03'
+}
+
+t.test('oidcc-client-test a login ends with a session, and the client did nothing wrong', async (t) => {
+  const { provider, browser, login, url } = await stage(t, { settings: { userinfo: true } })
+  const person = browser()
+  const answer = await login(person, '?return_to=%2Forders')
+  t.equal(answer.url.pathname, '/orders')
+  t.match(await whoIs(person, url), { authenticated: true, sub: 'u1', claims: { name: 'Nanni' } })
+  t.match([provider.count('authorize'), provider.count('token'), provider.count('userinfo')], [1, 1, 1])
+  t.strictSame(provider.problems, [], 'oidcc-client-test-client-secret-basic, -nonce-unless-code-flow, -userinfo-bearer-header')
+  t.strictSame(loginCookies(person), [])
+})
+
+t.test('ID tokens that must be refused', async (t) => {
+  const { provider, browser, login } = await stage(t)
+  for (const name of Object.keys(BAD_ID_TOKENS)) {
+    await t.test(`${IDS[name] ?? ''} ${name}: no session, the tokens revoked (REV-04)`, async (t) => {
+      provider.mutate(name)
+      const person = browser()
+      const [calls, revoked] = [provider.count('token'), provider.count('revoke')]
+      const answer = await login(person)
+      t.equal(answer.status, 400)
+      t.equal(answer.headers['bulla-error'], 'callback_invalid')
+      t.match(answer.headers['content-type'], /^text\/html/)
+      t.strictSame(sessionCookies(person), [])
+      t.strictSame(loginCookies(person), [])
+      t.equal(provider.count('token'), calls + 1, 'one token call')
+      await provider.reaches('revoke', revoked + 2)
+      const hints = provider.calls.filter(({ endpoint }) => endpoint === 'revoke').slice(-2)
+      t.strictSame(hints.map(({ params }) => params.get('token_type_hint')), ['refresh_token', 'access_token'])
+      t.equal(provider.count('userinfo'), 0)
+    })
+  }
+  t.strictSame(provider.problems, [])
+})
+
+t.test('what is odd but right', async (t) => {
+  for (const name of Object.keys(ODD_BUT_RIGHT)) {
+    await t.test(`${IDS[name] ?? ''} ${name}: a session`, async (t) => {
+      const { provider, browser, login, url } = await stage(t, { mutations: [name] })
+      const person = browser()
+      await login(person)
+      t.match(await whoIs(person, url), { authenticated: true, sub: 'u1' })
+      t.strictSame(provider.problems, [])
+    })
+  }
+})
+
+t.test('oidcc-client-test-invalid-sig-es256 ES256 is verified where it is allowed', async (t) => {
+  const { provider, browser, login, url } = await stage(t, { settings: { id_token_signing_alg: ['RS256', 'ES256'] } })
+  provider.mutate('es256')
+  const person = browser()
+  await login(person)
+  t.match(await whoIs(person, url), { authenticated: true })
+  provider.mutate('invalid-sig-es256')
+  const other = browser()
+  t.equal((await login(other)).headers['bulla-error'], 'callback_invalid')
+  t.strictSame(sessionCookies(other), [])
+})
+
+t.test('oidcc-client-test-signing-key-rotation DIS-03 a new key is found, also just after the keys were fetched', async (t) => {
+  const { provider, browser, login, url } = await stage(t)
+  await login(browser())
+  t.equal(provider.count('jwks'), 1)
+  provider.rotate('second')
+  const person = browser()
+  await login(person)
+  t.match(await whoIs(person, url), { authenticated: true })
+  t.equal(provider.count('jwks'), 2)
+})
+
+t.test('oidcc-client-test-signing-key-rotation-just-before-signing DIS-03 and a flood of unknown keys costs few fetches', async (t) => {
+  const { provider, browser, login, url } = await stage(t)
+  await login(browser())
+  for (let index = 0; index < 12; index++) {
+    provider.also({ header: (header) => ({ ...header, kid: `made-up-${index}` }) })
+    await login(browser())
+  }
+  t.ok(provider.count('jwks') <= 5, `${provider.count('jwks')} fetches`)
+  provider.mutate()
+  const person = browser()
+  await login(person)
+  t.match(await whoIs(person, url), { authenticated: true })
+})
