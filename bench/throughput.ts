@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { median } from './statistics.ts'
 
 const isSmoke = process.argv.includes('--smoke')
-const ROUNDS = isSmoke ? 1 : 7
+const ROUNDS = isSmoke ? 3 : 7
 const SECONDS = isSmoke ? 1 : 3
 const SESSIONS = isSmoke ? 500 : 50_000
 const CONNECTIONS = 64

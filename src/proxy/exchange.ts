@@ -9,11 +9,15 @@ import type { UpstreamPool } from './pools.ts'
 import type { RequestBody } from './request-body.ts'
 import type { RequestFacts } from './request-headers.ts'
 import { HeldAnswer, judge401, mayRepeatFor, mayRepeatOnFault } from './repeat.ts'
+import { latin1 } from './response-headers.ts'
 import { upstreamPath } from './routes.ts'
 
 const kExchange = Symbol('bulla.exchange')
 
 type Response = ServerResponse & { [kExchange]?: Exchange }
+
+/** The most bytes that are written in one piece with the header. */
+const ONE_PIECE = 16 * 1024
 
 /** Why a call is aborted that nobody waits for any more. */
 class ClientLeft extends Error {}
@@ -29,13 +33,12 @@ export class Exchange implements Dispatcher.DispatchHandler {
   readonly #path: string
   #abort: ((error?: Error) => void) | null = null
   #resume: (() => void) | null = null
-  /** Nothing more is written. */
   #isOver = false
   #hasLeft = false
   #hasRetried = false
   #waitsForDrain = false
   #hasWritten = false
-  /** Bytes of the body that are still to come, or -1 if that is not known. */
+  /** Bytes of the body that are still to come, or -1. */
   #remaining = -1
   #renewedCookies: readonly string[] | null = null
   #held: HeldAnswer | null = null
@@ -56,7 +59,6 @@ export class Exchange implements Dispatcher.DispatchHandler {
     response.on('close', onClose)
   }
 
-  /** Hands the call to undici. */
   start (): void {
     this.#send(this.#call.facts, this.#body)
   }
@@ -77,9 +79,12 @@ export class Exchange implements Dispatcher.DispatchHandler {
     if (this.#held !== null) return this.#hold(chunk)
     const { response } = this.#call
     if (this.#remaining === chunk.length) {
-      // The whole rest: one write instead of two.
+      // As text, Node writes it in one piece with the header; end(chunk) would make a costly vector of both.
       this.#isOver = true
-      response.end(chunk)
+      if (this.#hasWritten || chunk.length > ONE_PIECE) response.write(chunk)
+      else response.write(latin1(chunk), 'latin1')
+      response.socket?.uncork()
+      response.end()
       return true
     }
     if (this.#remaining > 0) this.#remaining -= chunk.length
@@ -133,12 +138,10 @@ export class Exchange implements Dispatcher.DispatchHandler {
     this.#abort?.(new ClientLeft('the client left'))
   }
 
-  /** The browser takes more. */
   drained (): void {
     if (!this.#isOver) this.#resume?.()
   }
 
-  /** Headers go out even if the body lets itself be waited for. */
   flush (): void {
     if (!this.#isOver && !this.#hasWritten) this.#call.response.flushHeaders()
   }

@@ -81,10 +81,10 @@ export function createResponseHeaders (rules: ResponseHeaderRules): ResponseHead
     let contentLength = -1
     let hasExpires = false
     for (let i = 0; i < raw.length; i += 2) {
-      const rawName = text(raw[i])
+      const rawName = latin1(raw[i])
       const name = names.get(rawName) ?? classify(rawName)
       if (name === DROPPED || named?.has(name) === true) continue
-      let value = text(raw[i + 1])
+      let value = latin1(raw[i + 1])
       if (name === 'cache-control') {
         caching = caching === null ? value : `${caching}, ${value}`
         continue
@@ -124,8 +124,8 @@ export function headerOf (raw: readonly Buffer[], name: string): string | undefi
   let found: string | undefined
   for (let i = 0; i < raw.length; i += 2) {
     const candidate = raw[i] as Buffer
-    if (candidate.length !== name.length || text(candidate).toLowerCase() !== name) continue
-    const value = text(raw[i + 1])
+    if (candidate.length !== name.length || latin1(candidate).toLowerCase() !== name) continue
+    const value = latin1(raw[i + 1])
     found = found === undefined ? value : `${found}, ${value}`
   }
   return found
@@ -137,7 +137,12 @@ function isDropped (name: string): boolean {
   return false
 }
 
-/** `latin1Slice` is `toString('latin1')` without the search for the encoding; the types do not know it. */
-function text (buffer: Buffer | undefined): string {
+/**
+ * Bytes as text, one character each. `latin1Slice` is `toString('latin1')` without the search for the encoding; the
+ * types do not know it.
+ *
+ * @param buffer any bytes
+ */
+export function latin1 (buffer: Buffer | undefined): string {
   return (buffer as Buffer & { latin1Slice (): string }).latin1Slice()
 }
