@@ -6,18 +6,17 @@ const MOST_BYTES = 1024 * 1024
 const MOST_TIME = 5_000
 
 /**
- * Reads the rest of a request's body away. A connection that sends more or longer than is sensible is cut; closing it
- * at once would take the answer back that it has not read yet.
+ * Reads the rest of a request's body away. A connection that sends more or longer than is sensible is cut;
+ * closing it at once would take the answer back that it has not read yet.
  *
  * @param request whose body nobody reads any more
  * @see https://www.rfc-editor.org/rfc/rfc9112#section-9.6
  */
 export function drain (request: IncomingMessage): void {
-  const { socket } = request
   if (request.complete && request.readableLength === 0) return
-  if (socket === null || socket.destroyed || request.readableEnded) return
+  if (request.destroyed || request.readableEnded) return
   let size = 0
-  const cut = (): void => { socket.destroy() }
+  const cut = (): void => { request.destroy() }
   const timer = setTimeout(cut, MOST_TIME).unref()
   request.on('data', (chunk: Buffer) => {
     size += chunk.length

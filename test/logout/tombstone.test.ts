@@ -41,6 +41,7 @@ const lenientProvider = (): { fetch: Fetch, refreshed: () => number } => {
           authorization_endpoint: `${ISSUER}/authorize`,
           token_endpoint: `${ISSUER}/token`,
           revocation_endpoint: `${ISSUER}/revoke`,
+          jwks_uri: `${ISSUER}/jwks`,
           response_types_supported: ['code']
         })
       }
@@ -285,7 +286,7 @@ t.test('a login that is under way at the provider ends with the logout', async (
   t.equal(start.status, 302)
   await browser.fetch('/bff/logout', { method: 'POST' })
   const late = await browser.tab().navigate(start.headers.location ?? '')
-  t.equal(late.url.pathname, '/bff/callback')
+  t.equal(late.url.pathname, '/bff/login/continue')
   t.equal(late.status, 400)
   t.notOk((await browser.fetch('/bff/session')).json().authenticated)
   t.ok(bulla)
