@@ -18,12 +18,19 @@ t.test('every COPY of the Dockerfile has its source, and the build context lets 
   }
 })
 
+t.test('the image\'s build has every file that the build script names', async (t) => {
+  const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> }
+  const needed = [...scripts.build?.matchAll(/-p (\S+)/g) ?? []].map(([, file = '']) => file)
+  t.ok(needed.length > 0)
+  for (const file of needed) t.match(dockerfile, new RegExp(`^COPY .*\\b${file.replaceAll('.', '\\.')} `, 'm'))
+})
+
 t.test('the image runs as a user, with a health check, and keeps no development dependency', async (t) => {
   t.match(dockerfile, /^USER node$/m)
   t.match(dockerfile, /^HEALTHCHECK /m)
   t.match(dockerfile, /npm prune --omit=dev/)
   t.notMatch(dockerfile.slice(dockerfile.lastIndexOf('\nFROM ')), /npm (?:ci|install)/, 'the last stage installs nothing')
-  const { port } = { port: /ENV .*PORT=(\d+)/.exec(dockerfile)?.[1] }
+  const port = /ENV .*PORT=(\d+)/.exec(dockerfile)?.[1]
   t.match(dockerfile, new RegExp(`^EXPOSE ${port}$`, 'm'))
 })
 

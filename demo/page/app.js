@@ -1,5 +1,5 @@
-// The demo app: learns of its session from /bff/session and calls the API of its origin. It holds no token.
-import { call, CallError } from './calls.js'
+// The demo app: learns of its session from Bulla's client and calls the API of its origin. It holds no token.
+import { call, client, reached } from './calls.js'
 import { follow, loadOrders, placeOrder, stopFollowing } from './orders.js'
 import { showSession, showWhatBrowserSees } from './session.js'
 
@@ -22,20 +22,19 @@ function tell (error) {
   notice.textContent = error === undefined ? '' : `${error.code ?? 'error'}: ${error.message}`
 }
 
-/** Runs what a person asked for; a session that ended meanwhile shows at the next look. */
+/** Runs what a person asked for. */
 async function attempt (action) {
   try {
     await action()
     tell()
   } catch (error) {
     if (error?.name !== 'AbortError') tell(error)
-    if (error instanceof CallError && error.status === 401 && error.fromBulla) await look()
   }
 }
 
 /** Looks at the session, and at what the browser holds. */
 async function look () {
-  const session = await call('/bff/session', { quiet: true })
+  const session = await reached(client.session())
   if (byId('notice').textContent.startsWith('unreachable')) tell()
   const changed = session.authenticated !== app.authenticated
   app.authenticated = session.authenticated
@@ -51,16 +50,9 @@ async function look () {
   }
 }
 
-function logIn () {
-  const { pathname, search, hash } = window.location
-  window.location.assign(`/bff/login?return_to=${encodeURIComponent(pathname + search + hash)}`)
-}
-
 async function logOut () {
   stopFollowing()
-  const { logout_url: logoutUrl } = await call('/bff/logout', { method: 'POST' })
-  if (logoutUrl === null) await look()
-  else window.location.assign(logoutUrl)
+  await reached(client.logout())
 }
 
 async function refreshNow () {
@@ -80,7 +72,7 @@ async function tryToBreak (name) {
   }
 }
 
-byId('login').addEventListener('click', logIn)
+byId('login').addEventListener('click', () => client.login())
 byId('logout').addEventListener('click', () => attempt(logOut))
 byId('refresh').addEventListener('click', () => attempt(refreshNow))
 byId('place').addEventListener('submit', (event) => {
@@ -91,6 +83,9 @@ byId('live').addEventListener('change', ({ target }) => target.checked ? attempt
 for (const button of document.querySelectorAll('[data-try]')) {
   button.addEventListener('click', () => tryToBreak(button.dataset.try))
 }
+
+// A session that began or ended, here or in another tab.
+client.onChange(() => look().catch(tell))
 
 /** Looks once a second while the page is visible, and at once when it comes back from the history. */
 async function watch () {

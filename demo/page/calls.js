@@ -1,4 +1,8 @@
-// Every call that the page makes: with the CSRF header, timed, and written into a list for all to see.
+// Every call that the page makes: through Bulla's client, timed, and written into a list for all to see.
+import { createClient } from '/bff/client.js'
+
+/** Knows the session, logs in and out, adds the CSRF header, and hears what other tabs do. */
+export const client = createClient()
 
 const MAX_SHOWN = 5
 const list = document.getElementById('calls')
@@ -14,13 +18,13 @@ export class CallError extends Error {
 /**
  * Calls the own origin.
  * @param {string} path
- * @param {{method?: string, body?: object, csrf?: boolean, quiet?: boolean}} [options]
- *   `csrf: false` leaves the header out; `quiet` keeps the call off the list
+ * @param {{method?: string, body?: object, csrf?: boolean}} [options]
+ *   `csrf: false` goes past the client, and so without the header that it adds
  * @returns the JSON that was answered
  * @throws {CallError}
  */
-export async function call (path, { method = 'GET', body, csrf = true, quiet = false } = {}) {
-  const response = await send(path, { method, body, csrf, quiet, accept: 'application/json' })
+export async function call (path, { method = 'GET', body, csrf = true } = {}) {
+  const response = await send(path, { method, body, csrf, accept: 'application/json' })
   return response.status === 204 ? null : await response.json()
 }
 
@@ -30,20 +34,28 @@ export async function openStream (path, signal) {
   return response.body
 }
 
-async function send (path, { method, body, csrf, quiet, accept, signal }) {
-  const started = window.performance.now()
-  const headers = { accept }
-  if (csrf) headers['x-csrf'] = '1'
-  if (body !== undefined) headers['content-type'] = 'application/json'
-  let response
+/** Awaits what was sent; where nobody answers, the error says so in words for people. */
+export async function reached (answer) {
   try {
-    response = await fetch(path, { method, headers, body: body && JSON.stringify(body), signal })
+    return await answer
   } catch (error) {
-    if (signal?.aborted) throw error
-    if (!quiet) show(method, path, 'failed', started)
+    if (!(error instanceof TypeError)) throw error
     throw new CallError(0, 'unreachable', 'Bulla does not answer. Is the demo still running?', false)
   }
-  if (!quiet) show(method, path, response.status, started)
+}
+
+async function send (path, { method, body, csrf, accept, signal }) {
+  const started = window.performance.now()
+  const headers = { accept, ...(body === undefined ? {} : { 'content-type': 'application/json' }) }
+  const init = { method, headers, body: body && JSON.stringify(body), signal }
+  let response
+  try {
+    response = await reached(csrf ? client.fetch(path, init) : fetch(path, init))
+  } catch (error) {
+    if (!signal?.aborted) show(method, path, 'failed', started)
+    throw error
+  }
+  show(method, path, response.status, started)
   if (response.ok) return response
   throw await toError(response)
 }

@@ -6,10 +6,14 @@ import { startAuthorizationServer } from '../../demo/authorization-server.ts'
 import { startOrdersApi } from '../../demo/orders-api.ts'
 import { packageRoot } from '../../demo/package-root.ts'
 import { build, freePort } from '../support/build.ts'
-import { noChromium, startChromium } from '../support/chromium.ts'
+import { newContext, noChromium, startChromium } from '../support/chromium.ts'
 
 /** A signed JWT: two parts that begin as JSON does. A sealed cookie (JWE, `dir`) has an empty second part. */
 const JWT = /eyJ[\w-]{8,}\.eyJ[\w-]{8,}/
+
+const skip = noChromium()
+/** One for all tests, each with cookies of its own. */
+const chromium = skip === false ? await startChromium(t) : null
 
 /** The whole demo, and a browser that writes down what the page sends and gets. */
 async function demo (t: Test) {
@@ -23,8 +27,7 @@ async function demo (t: Test) {
   t.teardown(() => api.close())
   const spa = join(packageRoot(), 'demo/page')
   await build(t, { port, provider, settings: { spa, routes: [{ prefix: '/api', upstream: api.url }] } })
-  const browser = await startChromium(t)
-  const context = await browser.newContext()
+  const context = await newContext(t, chromium)
   const page = await context.newPage()
   const faults: string[] = []
   page.on('pageerror', (error) => faults.push(error.message))
@@ -74,7 +77,7 @@ const readable = (page: Page) => page.evaluate(async () => {
   }
 })
 
-const options = { skip: noChromium() }
+const options = { skip }
 
 t.test('a person logs in by clicking, calls the API, reloads and logs out', options, async (t) => {
   const { url, page, faults } = await demo(t)

@@ -2,11 +2,13 @@
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { build, freePort } from '../support/build.ts'
-import { noChromium, startChromium } from '../support/chromium.ts'
+import { newContext, noChromium, startChromium } from '../support/chromium.ts'
 import { startUpstream } from '../support/upstream.ts'
 import { startMisbehavingProvider } from '../support/misbehaving-provider.ts'
 
 const skip = noChromium()
+/** One for all tests, each with cookies of its own. */
+const chromium = skip === false ? await startChromium(t) : null
 
 /** An app that shows who is logged in, a Bulla in front, a provider on another site. */
 async function world (t: Test, settings: object = {}) {
@@ -14,8 +16,7 @@ async function world (t: Test, settings: object = {}) {
   const port = await freePort()
   const spa = t.testdir({ 'index.html': '<!doctype html><title>app</title><h1>The app</h1>', 'logo.txt': 'x' })
   const bulla = await build(t, { provider, port, settings: { spa: join(spa), ...settings } })
-  const chromium = await startChromium(t)
-  const context = await chromium.newContext()
+  const context = await newContext(t, chromium)
   return { provider, url: bulla.url, context }
 }
 

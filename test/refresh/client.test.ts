@@ -1,15 +1,12 @@
 // The browser client as it is served, and as two real tabs of Chromium run it.
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { once } from 'node:events'
-import { existsSync } from 'node:fs'
 import { gzipSync } from 'node:zlib'
-import { chromium, type Browser as Chromium, type BrowserContext, type Page } from 'playwright-core'
+import type { Browser as Chromium, BrowserContext, Page } from 'playwright-core'
 import t, { type Test } from 'tap'
+import { newContext, noChromium, startChromium } from '../support/chromium.ts'
 import { scene, TOKEN_LIFE, type Scene, type SceneOptions } from '../support/refreshing.ts'
 
-const CHROMIUM = '/usr/bin/chromium'
-const ARGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-  '--disable-component-update', '--disable-sync']
 const BROWSER_MODE = { settings: { refresh: { mode: 'browser' } } }
 
 t.test('the client is a small module, kept until it changes', async (t) => {
@@ -33,10 +30,8 @@ t.test('the client is a small module, kept until it changes', async (t) => {
   t.equal((await fetch(`${url}/bff/client.js`, { method: 'HEAD' })).status, 200)
 })
 
-const skip = existsSync(CHROMIUM) ? false : 'no Chromium here'
-t.test('in Chromium', { skip }, async (t) => {
-  const browser = await chromium.launch({ executablePath: CHROMIUM, args: ARGS })
-  t.teardown(async () => { await browser.close() })
+t.test('in Chromium', { skip: noChromium() }, async (t) => {
+  const browser = await startChromium(t)
 
   await t.test('two tabs refresh once, under a lock, and repeat their calls', async (t) => {
     const { stage, tabs: [one, two] } = await loggedIn(t, browser, BROWSER_MODE)
@@ -131,8 +126,7 @@ async function loggedIn (
       Object.assign(globalThis, { createClient, client: createClient() })`
   })
   const stage = await scene(t, { ...options, settings: { spa, ...options.settings } })
-  const context = await browser.newContext({ bypassCSP: options.anyOrigin === true })
-  t.teardown(async () => { await context.close() })
+  const context = await newContext(t, browser, { bypassCSP: options.anyOrigin === true })
   const open = async (path: string): Promise<Page> => {
     const page = await context.newPage()
     await page.goto(stage.url + path)

@@ -1,7 +1,7 @@
 // Finds and starts the Chromium of this machine for tests in a real browser.
 import { existsSync } from 'node:fs'
-import { chromium, type Browser as ChromiumBrowser } from 'playwright-core'
-import type { Teardown } from './provider.ts'
+import { chromium, type Browser as ChromiumBrowser, type BrowserContext, type BrowserContextOptions } from 'playwright-core'
+import type { Teardown } from './build.ts'
 
 const CANDIDATES = [
   '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome', '/usr/bin/google-chrome-stable',
@@ -33,4 +33,20 @@ export async function startChromium (t: Teardown): Promise<ChromiumBrowser> {
   const browser = await chromium.launch({ executablePath, args: QUIET })
   t.teardown(() => browser.close())
   return browser
+}
+
+/**
+ * A browser as new: without cookies, history and storage.
+ *
+ * @param t closes it
+ * @param browser from {@link startChromium}; `null` where there is none
+ * @param options of the browser's own
+ */
+export async function newContext (
+  t: Teardown, browser: ChromiumBrowser | null, options: BrowserContextOptions = {}
+): Promise<BrowserContext> {
+  if (browser === null) throw new Error('no Chromium was started')
+  const context = await browser.newContext(options)
+  t.teardown(async () => { await context.close() })
+  return context
 }

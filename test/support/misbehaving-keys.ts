@@ -43,7 +43,8 @@ export async function signWith (
     const secret = JSON.stringify(key.publicJwk)
     return `${input}.${createHmac('sha256', secret).update(input).digest('base64url')}`
   }
-  const crit = Array.isArray(head.crit) ? { crit: Object.fromEntries(head.crit.map((name) => [name, true])) } : {}
+  const names = Array.isArray(head.crit) ? head.crit : null
+  const crit = names === null ? {} : { crit: Object.fromEntries(names.map((name) => [name, true])) }
   return await new SignJWT(claims as JWTPayload).setProtectedHeader(head as { alg: string })
     .sign(key.privateKey, crit)
 }

@@ -52,7 +52,7 @@ interface Grant { readonly params: URLSearchParams, readonly subject: string }
 export async function startMisbehavingProvider (
   t: { teardown (end: () => unknown): void }, rules: Partial<ClientRules> = {}, clock: () => number = Date.now
 ): Promise<MisbehavingProvider> {
-  const server = createServer((request, response) => { void serve(request, response) })
+  const server = createServer(serve)
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo
@@ -66,12 +66,14 @@ export async function startMisbehavingProvider (
 
   const apply = <T>(pick: (mutation: Mutation) => ((value: T) => T) | undefined, value: T): T =>
     mutations.reduce((current, mutation) => pick(mutation)?.(current) ?? current, value)
-  const first = <K extends keyof Mutation>(name: K): Mutation[K] | undefined => mutations.find((mutation) => mutation[name] !== undefined)?.[name]
+  const first = <K extends keyof Mutation>(name: K): Mutation[K] | undefined =>
+    mutations.find((mutation) => mutation[name] !== undefined)?.[name]
 
   async function sign (claims: Json, header: Header = {}): Promise<string> {
     const wanted = first('key')
     const key = await keyNamed(wanted?.kid ?? kid, wanted?.alg)
-    const jwt = await signWith(key, claims, apply((mutation) => mutation.header, { alg: key.alg, kid: key.kid, ...header }))
+    const head = apply((mutation) => mutation.header, { alg: key.alg, kid: key.kid, ...header })
+    const jwt = await signWith(key, claims, head)
     if (first('spoil') === 'signature') return broken(jwt)
     if (first('spoil') !== 'encrypted') return jwt
     const { use: _sig, ...to } = (await keyNamed('encryption', 'RSA-OAEP')).publicJwk
@@ -84,7 +86,8 @@ export async function startMisbehavingProvider (
     },
     jwks: async (_call, response) => {
       const decoys = { decoy: (await keyNamed('decoy')).publicJwk, ec: (await keyNamed('ec', 'ES256')).publicJwk }
-      const right: JWK[] = [(await keyNamed(kid)).publicJwk, decoys.ec, (await keyNamed('alternate', 'PS256')).publicJwk]
+      const alternate = (await keyNamed('alternate', 'PS256')).publicJwk
+      const right: JWK[] = [(await keyNamed(kid)).publicJwk, decoys.ec, alternate]
       send(response, 200, { keys: mutations.reduce((keys, mutation) => mutation.jwks?.(keys, decoys) ?? keys, right) })
     },
     authorize: async ({ params }, response) => {
@@ -98,7 +101,10 @@ export async function startMisbehavingProvider (
     token: async (call, response) => {
       provider.problems.push(...await verifyClient(call, full))
       const wrong = first('tokenAnswer')
-      if (wrong !== undefined) return void response.writeHead(wrong.status, wrong.headers).end(wrong.body)
+      if (wrong !== undefined) {
+        response.writeHead(wrong.status, wrong.headers).end(wrong.body)
+        return
+      }
       const grant = redeem(call.params)
       if (grant === undefined) return send(response, 400, { error: 'invalid_grant' })
       send(response, 200, apply((mutation) => mutation.token, await tokensFor(grant)))
@@ -179,7 +185,8 @@ export async function startMisbehavingProvider (
       } as Json)
       fields = { response: await sign(claims) }
     }
-    const sent = mutations.reduce((pairs, mutation) => mutation.answer?.(fields, right) ?? pairs, Object.entries(fields))
+    const pairs = Object.entries(fields)
+    const sent = mutations.reduce((so, mutation) => mutation.answer?.(fields, right) ?? so, pairs)
     const target = params.get('redirect_uri') ?? ''
     if (!mode.startsWith('form_post')) {
       response.writeHead(302, { location: `${target}?${new URLSearchParams(sent).toString()}` }).end()

@@ -22,7 +22,11 @@ export interface Mutation {
   readonly spoil?: 'signature' | 'encrypted'
   readonly token?: (body: Json) => Json
   /** The token endpoint answers this in place of tokens. */
-  readonly tokenAnswer?: { readonly status: number, readonly body: string, readonly headers?: Record<string, string> }
+  readonly tokenAnswer?: {
+    readonly status: number
+    readonly body: string
+    readonly headers?: Record<string, string>
+  }
   /** Takes a call to this endpoint and never answers. */
   readonly hang?: string
   readonly userinfo?: (claims: Json) => Json
@@ -36,12 +40,14 @@ const without = (name: string) => (all: Json): Json => {
 }
 const having = (more: Json) => (all: Json): Json => ({ ...all, ...more })
 const now = () => Math.floor(Date.now() / 1000)
-const pairs = (params: Record<string, string>) => Object.entries(params)
-const answering = (more: Record<string, string>) => (params: Record<string, string>) => pairs({ ...params, ...more })
-const dropping = (name: string) => (params: Record<string, string>) => pairs(params).filter(([key]) => key !== name)
-const doubling = (name: string) => (params: Record<string, string>): Array<[string, string]> =>
+type Params = Record<string, string>
+const pairs = (params: Params) => Object.entries(params)
+const answering = (more: Params) => (params: Params) => pairs({ ...params, ...more })
+const dropping = (name: string) => (params: Params) => pairs(params).filter(([key]) => key !== name)
+const doubling = (name: string) => (params: Params): Array<[string, string]> =>
   [...pairs(params), [name, params[name] ?? 'x']]
-const json = (body: Json) => ({ body: JSON.stringify(body), headers: { 'content-type': 'application/json' } })
+const JSON_TYPE = { 'content-type': 'application/json' }
+const json = (body: Json) => ({ body: JSON.stringify(body), headers: JSON_TYPE })
 const refusing = (status: number, error: string): Mutation => ({ tokenAnswer: { status, ...json({ error }) } })
 
 /** ID token and its signature: each of these must be refused. */

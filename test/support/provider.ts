@@ -2,13 +2,12 @@
 import {
   startAuthorizationServer, type AuthorizationServer, type AuthorizationServerOptions, type Endpoint
 } from '../../demo/authorization-server.ts'
+import type { Teardown } from './build.ts'
 import { Faults, type Call, type Fault } from './faults.ts'
 
 export { demoUsers } from '../../demo/authorization-server.ts'
+export type { Teardown } from './build.ts'
 export type { Call, Fault } from './faults.ts'
-
-/** What is needed of tap's test object. */
-export interface Teardown { teardown (end: () => unknown): void }
 
 /** A provider under a test's control. */
 export interface TestProvider extends AuthorizationServer {

@@ -1,7 +1,7 @@
 // A raw connection: bytes out, bytes in, for requests that no HTTP client would send.
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
-import type { Teardown } from './provider.ts'
+import type { Teardown } from './build.ts'
 
 /** A raw connection. */
 export interface Raw {

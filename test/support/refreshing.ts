@@ -1,9 +1,9 @@
 // What the tests of refreshing share: a clock that moves, someone who is logged in, and an API behind Bulla.
 import { Browser, type Answer } from './browser-jar.ts'
-import { build, freePort, ringKey, type BuildOptions, type Built, type Teardown } from './build.ts'
-import { startProvider, type TestProvider } from './provider.ts'
-import { startUpstream, type Upstream } from './upstream.ts'
-import type { AuthorizationServerOptions } from '../../demo/authorization-server.ts'
+import { build, ringKey, type Built, type Teardown } from './build.ts'
+import type { TestProvider } from './provider.ts'
+import type { Upstream } from './upstream.ts'
+import { startWorld, type WorldOptions } from './world.ts'
 
 /** A clock that moves when it is told to. */
 export interface MovingClock { (): number, advance (seconds: number): void }
@@ -31,10 +31,7 @@ export interface Scene extends Built {
 }
 
 /** What differs from the usual scene. */
-export interface SceneOptions {
-  readonly provider?: AuthorizationServerOptions
-  readonly settings?: Readonly<Record<string, unknown>>
-  readonly deps?: BuildOptions['deps']
+export interface SceneOptions extends WorldOptions {
   /** Whether time goes on by itself. Default: only when it is advanced. */
   readonly isRunning?: boolean
   /** How many replicas share the keys. Default 1. */
@@ -51,20 +48,17 @@ export const TOKEN_LIFE = 100
  * @param options what differs
  */
 export async function scene (t: Teardown, options: SceneOptions = {}): Promise<Scene> {
-  const port = await freePort()
-  const provider = await startProvider(t, {
-    accessTokenTtl: TOKEN_LIFE, redirectUris: [`http://localhost:${port}/bff/callback`], ...options.provider
-  })
-  const upstream = await startUpstream(t)
   const clock = movingClock(options.isRunning)
-  const origin = `http://localhost:${port}`
-  const routes = [{ prefix: '/api', upstream: upstream.url }]
-  const settings = { public_url: origin, keys: [ringKey()], routes, ...options.settings }
   const deps = { clock, ...options.deps }
-  const built = await build(t, { provider, port, settings, deps })
+  const settings = { keys: [ringKey()], ...options.settings }
+  const { provider, upstream, bulla: built } = await startWorld(t, {
+    provider: { accessTokenTtl: TOKEN_LIFE, ...options.provider }, settings, deps
+  })
+  const origin = built.url
+  const routes = [{ prefix: '/api', upstream: upstream.url }]
   const replicas = [built]
   while (replicas.length < (options.replicas ?? 1)) {
-    replicas.push(await build(t, { provider, port: await freePort(), settings, deps }))
+    replicas.push(await build(t, { provider, settings: { public_url: origin, routes, ...settings }, deps }))
   }
   let current = 0
   const target = (url: URL): string | undefined =>

@@ -12,7 +12,12 @@ export interface ClientRules {
   readonly publicKey?: string
 }
 
-interface Call { readonly endpoint: string, readonly method: string, readonly headers: Record<string, unknown>, readonly params: URLSearchParams }
+interface Call {
+  readonly endpoint: string
+  readonly method: string
+  readonly headers: Record<string, unknown>
+  readonly params: URLSearchParams
+}
 
 const seenAssertions = new Set<string>()
 

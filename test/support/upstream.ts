@@ -6,7 +6,7 @@ import {
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { WebSocketServer, type WebSocket } from 'ws'
-import type { Teardown } from './provider.ts'
+import type { Teardown } from './build.ts'
 
 /** A request as it came in. */
 export interface RecordedRequest {
