@@ -30,8 +30,9 @@ export async function exchangeCode (
   const { metadata, client, login } = exchange
   let issued: IssuedTokens = {}
   try {
+    const { client: self, auth } = client
     const response = await received(await oauth.authorizationCodeGrantRequest(
-      metadata, client.client, client.auth, answer, exchange.redirectUri, login.codeVerifier, client.callOptions()
+      metadata, self, auth, answer, exchange.redirectUri, login.codeVerifier, client.callOptions()
     ))
     issued = await peek(response)
     onIssued(issued)

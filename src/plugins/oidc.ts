@@ -55,16 +55,14 @@ export const oidcPlugin = fp(async function oidcPlugin (app: FastifyInstance, op
 
   let timer: NodeJS.Timeout | undefined
   let isClosed = false
-  const warmUp = async (): Promise<void> => {
-    try {
-      await provider.metadata()
-    } catch (error) {
+  const warmUp = (): void => {
+    provider.metadata().catch((error: unknown) => {
       if (isClosed) return
       app.log.warn({ cause: describeError(error) }, 'the authorization server cannot be used yet; trying again')
-      timer = setTimeout(() => { void warmUp() }, RETRY_EVERY).unref()
-    }
+      timer = setTimeout(warmUp, RETRY_EVERY).unref()
+    })
   }
-  app.addHook('onReady', async () => { void warmUp() })
+  app.addHook('onReady', async () => { warmUp() })
   app.addHook('onClose', async () => {
     isClosed = true
     clearTimeout(timer)

@@ -23,7 +23,11 @@ export const sessionViewSchema = Type.Object({
 })
 
 /** What the view is made of. */
-export interface SessionViewOptions { readonly config: Config, readonly clock: Clock, readonly activity: Activity }
+export interface SessionViewOptions {
+  readonly config: Config
+  readonly clock: Clock
+  readonly activity: Activity
+}
 
 /** The view of a session, and of there being none. */
 export interface SessionView {
@@ -40,7 +44,7 @@ export interface SessionView {
 export function createSessionView (options: SessionViewOptions): SessionView {
   const { config, clock, activity } = options
   const { mode, ahead } = config.refresh
-  const base = `${config.public_url}${config.base_path}`
+  const { base_path: base } = config
 
   function describe (session: Session, state: SessionState, reply: FastifyReply): object {
     if (mode === 'browser') {

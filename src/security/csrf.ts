@@ -33,7 +33,9 @@ export interface GuardPolicy {
  * @returns the refusal, or `null`
  * @see https://www.w3.org/TR/fetch-metadata/ and OAuth 2.0 for Browser-Based Applications, section 6.1.3.3
  */
-export function refusal (policy: GuardPolicy, method: string, headers: IncomingHttpHeaders): ErrorCode | null {
+export function refusal (
+  policy: GuardPolicy, method: string, headers: IncomingHttpHeaders
+): ErrorCode | null {
   const site = knownSite(headers['sec-fetch-site'])
   const { origin } = headers
   if (origin !== undefined && origin !== policy.origin) {

@@ -16,7 +16,7 @@ export const PAGE_HEADERS: Readonly<Record<string, string>> = {
   'content-type': 'text/html; charset=utf-8'
 }
 
-/** Headers of the page that tells a silent login's outcome: its one script is our own file, its frame our own page. */
+/** Headers of the page that tells a silent login's outcome: our script, framed by our page. */
 export const OUTCOME_HEADERS: Readonly<Record<string, string>> = {
   ...ENDPOINT_HEADERS,
   'content-security-policy': "default-src 'none'; script-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'",

@@ -15,9 +15,15 @@ const MODES = [undefined, 'navigate', 'cors', 'no-cors', 'same-origin', 'websock
 const ORIGINS = [undefined, OWN, LISTED, 'null', 'http://app.example', 'https://app.example:444', 'https://app.example.evil', `${OWN}, ${OWN}`, '']
 const MARKERS = [undefined, '', '1', '0']
 
-interface Case { method: string, site: string | undefined, mode: string | undefined, origin: string | undefined, marker: string | undefined }
+interface Case {
+  method: string
+  site: string | undefined
+  mode: string | undefined
+  origin: string | undefined
+  marker: string | undefined
+}
 
-/** The rule in other words: first whether anything speaks against the request, then whether anything speaks for it. */
+/** The rule in other words: whether anything speaks against the request, then whether anything for it. */
 function expected (policy: GuardPolicy, { method, site, mode, origin, marker }: Case): string | null {
   const isListed = origin === LISTED && policy.allowed?.has(LISTED) === true
   const knownSites = ['same-origin', 'same-site', 'cross-site', 'none']
@@ -83,7 +89,9 @@ t.test('BBA-11 BBA-13 CSR-01 CSR-04 CSR-05 S21 the cases that matter, one by one
 
 t.test('WSS-01 a socket needs an exact Origin', async (t) => {
   const policy: GuardPolicy = { mode: 'header', header: 'x-csrf', origin: OWN, allowed: new Set([LISTED]) }
-  for (const origin of ORIGINS) t.equal(isSocketOriginAllowed(policy, origin), origin === OWN || origin === LISTED, String(origin))
+  for (const origin of ORIGINS) {
+    t.equal(isSocketOriginAllowed(policy, origin), origin === OWN || origin === LISTED, String(origin))
+  }
 })
 
 t.test('BBA-14 CSR-06 preflights name only what can be a header', async (t) => {

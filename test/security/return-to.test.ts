@@ -73,7 +73,9 @@ const GOOD = [
 
 for (const [number, values] of Object.entries(BAD)) {
   t.test(`RDR-01 RDR-02 RDR-03/04 S1 S2 S3 S4 S6 S7 S8 bad value ${number} is refused`, async (t) => {
-    for (const value of values) t.equal(acceptedReturnTo(value, policy), null, JSON.stringify(value).slice(0, 60))
+    for (const value of values) {
+      t.equal(acceptedReturnTo(value, policy), null, JSON.stringify(value).slice(0, 60))
+    }
   })
 }
 

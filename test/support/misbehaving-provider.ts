@@ -85,10 +85,12 @@ export async function startMisbehavingProvider (
       send(response, 200, apply((mutation) => mutation.metadata, metadataOf(issuer, full.method)))
     },
     jwks: async (_call, response) => {
-      const decoys = { decoy: (await keyNamed('decoy')).publicJwk, ec: (await keyNamed('ec', 'ES256')).publicJwk }
+      const [decoy, ec] = [(await keyNamed('decoy')).publicJwk, (await keyNamed('ec', 'ES256')).publicJwk]
+      const decoys = { decoy, ec }
       const alternate = (await keyNamed('alternate', 'PS256')).publicJwk
       const right: JWK[] = [(await keyNamed(kid)).publicJwk, decoys.ec, alternate]
-      send(response, 200, { keys: mutations.reduce((keys, mutation) => mutation.jwks?.(keys, decoys) ?? keys, right) })
+      const keys = mutations.reduce((so, mutation) => mutation.jwks?.(so, decoys) ?? so, right)
+      send(response, 200, { keys })
     },
     authorize: async ({ params }, response) => {
       provider.problems.push(...problemsOfRequest(params, full.clientId))

@@ -48,7 +48,8 @@ const doubling = (name: string) => (params: Params): Array<[string, string]> =>
   [...pairs(params), [name, params[name] ?? 'x']]
 const JSON_TYPE = { 'content-type': 'application/json' }
 const json = (body: Json) => ({ body: JSON.stringify(body), headers: JSON_TYPE })
-const refusing = (status: number, error: string): Mutation => ({ tokenAnswer: { status, ...json({ error }) } })
+const refusing = (status: number, error: string): Mutation =>
+  ({ tokenAnswer: { status, ...json({ error }) } })
 
 /** ID token and its signature: each of these must be refused. */
 export const BAD_ID_TOKENS = {
