@@ -11,6 +11,8 @@ export interface CliContext {
   err (text: string): void
   /** All of standard input. */
   input (): Promise<string>
+  /** Calls back once when the process is told to stop, or a fault ends it. */
+  whenStopped (stop: (fault?: Error) => Promise<void>): void
 }
 
 /** The options of the command line. */

@@ -1,11 +1,8 @@
 // `bulla serve`: listens until it is told to stop, then ends what is in flight.
-import closeWithGrace from 'close-with-grace'
 import { loadConfig } from '../config/load.ts'
+import { describeError } from '../lib/redact.ts'
 import { buildServer } from '../server.ts'
 import type { CliContext, CliOptions } from './run.ts'
-
-/** Milliseconds for requests in flight when the process is told to stop. */
-const GRACE = 10_000
 
 /**
  * Starts the server; it runs until SIGTERM or SIGINT.
@@ -21,14 +18,15 @@ export async function serveCommand (context: CliContext, options: CliOptions): P
   const server = await buildServer(config)
   try {
     const { url, adminUrl } = await server.listen()
-    server.app.log.info({ url, admin: adminUrl, public_url: config.public_url, keys: server.app.sessions.kids() }, 'listening')
+    const keys = server.app.sessions.kids()
+    server.app.log.info({ url, admin: adminUrl, public_url: config.public_url, keys }, 'listening')
   } catch (error) {
     context.err(`bulla: cannot listen: ${(error as Error).message}`)
     await server.close()
     return 1
   }
-  closeWithGrace({ delay: GRACE, logger: false }, async ({ err }) => {
-    if (err !== undefined) server.app.log.fatal({ err: { message: err.message, stack: err.stack } }, 'ended by a fault')
+  context.whenStopped(async (fault) => {
+    if (fault !== undefined) server.app.log.fatal({ cause: describeError(fault), stack: fault.stack }, 'ended by a fault')
     await server.close()
   })
   return 0

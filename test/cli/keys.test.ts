@@ -2,20 +2,10 @@
 import { readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { runCli } from '../../src/cli/run.ts'
 import { keyFault } from '../../src/lib/ring-key.ts'
 import { kidOf } from '../../src/session/keyring.ts'
+import { runBulla as run } from '../support/cli.ts'
 import { BINDING, headerOf, namedKey, noise, sampleSession, sealingKit } from '../support/sealing.ts'
-
-interface Outcome { readonly code: number, readonly out: string, readonly err: string }
-
-async function run (args: string[], env: Record<string, string> = {}, input = ''): Promise<Outcome> {
-  const [out, err]: [string[], string[]] = [[], []]
-  const code = await runCli({
-    args, env, out: (text) => { out.push(text) }, err: (text) => { err.push(text) }, input: async () => input
-  })
-  return { code, out: out.join('\n'), err: err.join('\n') }
-}
 
 const [a, b] = [namedKey('a'), namedKey('b')]
 
