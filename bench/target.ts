@@ -1,4 +1,5 @@
-// What the throughput bench measures, each in a process of its own: `node target.js <kind> <upstream> <sessions> <folder>`.
+// What the throughput bench measures, each in a process of its own: `node target.js <kind> <upstream>
+// <sessions> <folder>`.
 import { randomBytes } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import { Agent, createServer } from 'node:http'
@@ -97,7 +98,10 @@ async function startBulla (): Promise<number> {
   return Number(new URL(url).port)
 }
 
-/** The usual stack: the JWE cookie opened on each request, not written; connections to the upstream kept alive. */
+/**
+ * The usual stack: the JWE cookie opened on each request, not written; connections to the upstream kept
+ * alive.
+ */
 async function startExpress (): Promise<number> {
   const { default: express } = await import('express')
   const { auth } = (await import('express-openid-connect')).default

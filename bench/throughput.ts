@@ -13,7 +13,12 @@ const SESSIONS = isSmoke ? 500 : 50_000
 const CONNECTIONS = 64
 const BODY = JSON.stringify({ orders: Array.from({ length: 10 }, (_, id) => ({ id, item: 'copper ingot', kilograms: 12.5, grade: 'fine' })) })
 
-interface Target { readonly name: string, readonly port: number, readonly cookies: string | null, readonly process: ChildProcess }
+interface Target {
+  readonly name: string
+  readonly port: number
+  readonly cookies: string | null
+  readonly process: ChildProcess
+}
 interface Result {
   readonly rate: number
   readonly p50: number
@@ -177,5 +182,6 @@ function ratio (rounds: readonly Result[], base: readonly Result[]): number {
 }
 
 function cpuRatio (rounds: readonly Result[], base: readonly Result[]): number {
-  return median(rounds.map(({ perCpuSecond }, index) => perCpuSecond / (base[index]?.perCpuSecond ?? Number.NaN)))
+  const of = (index: number): number => base[index]?.perCpuSecond ?? Number.NaN
+  return median(rounds.map(({ perCpuSecond }, index) => perCpuSecond / of(index)))
 }

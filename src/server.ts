@@ -136,7 +136,9 @@ export async function registerBulla (
 }
 
 /** The app itself, its files or its development server, behind the gate if there is one. */
-async function documentRoutes (scope: FastifyInstance, options: { config: Config, spa: string }): Promise<void> {
+async function documentRoutes (
+  scope: FastifyInstance, options: { config: Config, spa: string }
+): Promise<void> {
   const { config, spa } = options
   if (config.spa_gate) scope.addHook('onRequest', createGate(scope, config))
   if (/^https?:/.test(spa)) await scope.register(devServerRoutes, { config, upstream: spa })

@@ -35,7 +35,9 @@ export function answerClientError (error: ClientError, socket: Socket): void {
  * @param request whose target it is
  * @param reply its answer
  */
-export function answerFrameworkError (error: FastifyError, request: FastifyRequest, reply: FastifyReply): void {
+export function answerFrameworkError (
+  error: FastifyError, request: FastifyRequest, reply: FastifyReply
+): void {
   const fault = new BullaError(error.code === 'FST_ERR_MAX_PARAM_LENGTH' ? 'url_too_long' : 'bad_request')
   reply.code(fault.statusCode).headers({ ...ENDPOINT_HEADERS, ...problemHeaders(fault) })
   reply.send(JSON.stringify(toProblem(fault, request.id)))
@@ -55,7 +57,8 @@ function isFirstLineTooLong (packet: unknown): boolean {
 
 /** Whether bytes would be taken for a part of another request's answer. */
 function isAnswering (socket: Socket): boolean {
-  const { _httpMessage: response } = socket as Socket & { _httpMessage?: ServerResponse & { req: IncomingMessage } | null }
+  type Answer = ServerResponse & { req: IncomingMessage }
+  const { _httpMessage: response } = socket as Socket & { _httpMessage?: Answer | null }
   return response !== null && response !== undefined && (response.headersSent || response.req.complete)
 }
 

@@ -1,4 +1,5 @@
-// Every fault becomes an answer of the contract: a problem document, or for people a page or a redirect to login.
+// Every fault becomes an answer of the contract: a problem document, or for people a page or a redirect
+// to login.
 import type { IncomingMessage } from 'node:http'
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
@@ -24,7 +25,9 @@ const LOGIN_MENDS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'login_required', 'session_expired', 'session_stale', 'session_revoked', 'callback_invalid', 'login_expired', 'login_denied'
 ])
 
-export const errorsPlugin = fp(async function errorsPlugin (app: FastifyInstance, options: { config: Config }) {
+export const errorsPlugin = fp(async function errorsPlugin (
+  app: FastifyInstance, options: { config: Config }
+) {
   const { config } = options
   const loginUrl = `${config.base_path}/login`
 
@@ -36,7 +39,9 @@ export const errorsPlugin = fp(async function errorsPlugin (app: FastifyInstance
     return await answer(request, reply, fault)
   })
 
-  async function answer (request: FastifyRequest, reply: FastifyReply, fault: BullaError): Promise<FastifyReply> {
+  async function answer (
+    request: FastifyRequest, reply: FastifyReply, fault: BullaError
+  ): Promise<FastifyReply> {
     reply.code(fault.statusCode)
     if (isNavigation(request.headers)) {
       const wayOn = fault.loginUrl !== undefined

@@ -11,7 +11,8 @@ import { isSocketOriginAllowed, refusal, type GuardPolicy } from '../security/cs
  * @param mode what a request must show
  */
 export function guardPolicy (config: Config, mode: GuardPolicy['mode'] = 'header'): GuardPolicy {
-  return { mode, header: config.csrf.header.toLowerCase(), origin: config.public_url, allowed: new Set(config.allowed_origins) }
+  const { public_url: origin, allowed_origins: allowed, csrf } = config
+  return { mode, header: csrf.header.toLowerCase(), origin, allowed: new Set(allowed) }
 }
 
 /**

@@ -1,4 +1,5 @@
-// What every request must keep to before anything looks at it: one Host, a bounded URL, a body that keeps coming.
+// What every request must keep to before anything looks at it: one Host, a bounded URL, a body that
+// keeps coming.
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { BullaError } from '../lib/errors.ts'
@@ -10,7 +11,9 @@ export const MAX_URL = 8 * 1024
 /** Milliseconds for the small bodies that the endpoints read themselves. */
 const BODY_TIME = 30_000
 
-export const limitsPlugin = fp(async function limitsPlugin (app: FastifyInstance, options: { bodyTime?: number | undefined }) {
+export const limitsPlugin = fp(async function limitsPlugin (
+  app: FastifyInstance, options: { bodyTime?: number | undefined }
+) {
   app.addHook('onRequest', (request, _reply, done) => { done(fault(request)) })
 
   app.addHook('preParsing', (request, reply, payload, done) => {

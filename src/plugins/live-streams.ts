@@ -1,4 +1,5 @@
-// Gives the app its register of open event streams and sockets, which end with their session and with the process.
+// Gives the app its register of open event streams and sockets, which end with their session and with
+// the process.
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import type { Clock } from '../lib/clock.ts'
@@ -11,7 +12,9 @@ declare module 'fastify' {
   }
 }
 
-export const liveStreamsPlugin = fp(async function liveStreamsPlugin (app: FastifyInstance, options: { clock: Clock }) {
+export const liveStreamsPlugin = fp(async function liveStreamsPlugin (
+  app: FastifyInstance, options: { clock: Clock }
+) {
   const live = createLiveStreams({ clock: options.clock })
   app.decorate('liveStreams', live)
   app.revocations.onEnded((isEnded) => { live.endWhere(isEnded) })

@@ -15,7 +15,9 @@ const DIRECTIVE = /(?:[^,"]|"[^"]*")+/g
  * @returns the value; `null` for none
  * @see https://www.rfc-editor.org/rfc/rfc9111#section-5.2.2
  */
-export function cacheControl (upstream: string | null, hasExpires: boolean, policy: CachePolicy): string | null {
+export function cacheControl (
+  upstream: string | null, hasExpires: boolean, policy: CachePolicy
+): string | null {
   if (upstream === null || upstream.trim() === '') {
     if (policy === 'no-store') return 'no-store'
     return policy === 'private' && hasExpires ? 'private' : null

@@ -1,4 +1,5 @@
-// What an upstream's `WWW-Authenticate` asks for: a fresh token, or a stronger login; all of it read with care.
+// What an upstream's `WWW-Authenticate` asks for: a fresh token, or a stronger login; all of it read
+// with care.
 
 /** What the API wants. */
 export type Challenge =
@@ -10,7 +11,10 @@ const MAX_LENGTH = 4096
 /** Auth-params: a token, `=`, a token or a quoted string. */
 const PARAM = /([!#$%&'*+.^_`|~0-9A-Za-z-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s",]+))/g
 
-/** Values of `acr`: URIs and short names, space-separated; nothing that a URL or a log could be broken with. */
+/**
+ * Values of `acr`: URIs and short names, space-separated; nothing that a URL or a log could be broken
+ * with.
+ */
 const ACR_VALUES = /^[\w:/.#?&=+~@%-]{1,200}(?: [\w:/.#?&=+~@%-]{1,200}){0,7}$/
 
 const MAX_AGE = /^\d{1,9}$/

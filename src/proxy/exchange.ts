@@ -1,4 +1,4 @@
-// One call in flight: takes what undici reads of the upstream and writes it at the pace at which the browser takes it.
+// One call in flight: what undici reads of the upstream is written at the pace at which the browser takes it.
 import type { ServerResponse } from 'node:http'
 import type { Dispatcher } from 'undici'
 import { drain } from '../lib/drain.ts'
@@ -45,7 +45,8 @@ export class Exchange implements Dispatcher.DispatchHandler {
   #release: (() => void) | null = null
 
   constructor (
-    call: ForwardCall, pool: UpstreamPool, isStream: boolean, body: RequestBody | null, live: LiveStreams, loginUrl: string
+    call: ForwardCall, pool: UpstreamPool, isStream: boolean, body: RequestBody | null, live: LiveStreams,
+    loginUrl: string
   ) {
     this.#call = call
     this.#pool = pool
@@ -148,7 +149,8 @@ export class Exchange implements Dispatcher.DispatchHandler {
 
   #begin (status: number, raw: readonly Buffer[]): boolean {
     const { route, response, cors, session, setCookies } = this.#call
-    const head = route.responseHeaders.build(raw, status, this.#path, this.#renewedCookies ?? setCookies, cors)
+    const cookies = this.#renewedCookies ?? setCookies
+    const head = route.responseHeaders.build(raw, status, this.#path, cookies, cors)
     if (head.isEventStream && session !== null) {
       this.#release = this.#live.add(session, () => { this.#endStream() })
       if (this.#release === null) {

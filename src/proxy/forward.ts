@@ -35,7 +35,10 @@ export interface ForwardCall {
 
 /** Forwards calls. */
 export interface Forwarder {
-  /** Starts a call; its outcome is told to the call itself. Throws a {@link BullaError} before anything was sent. */
+  /**
+   * Starts a call; its outcome is told to the call itself. Throws a {@link BullaError} before anything
+   * was sent.
+   */
   forward (call: ForwardCall): void
   close (): Promise<void>
 }
@@ -54,13 +57,14 @@ export interface ForwarderOptions {
 }
 
 /**
- * Creates the forwarder. Upstream certificates are verified, nothing is followed, nothing is repeated unless a route says so.
+ * Creates the forwarder. Upstream certificates are verified, nothing is followed, nothing is repeated
+ * unless a route says so.
  *
  * @param options what it needs
  */
 export function createForwarder (options: ForwarderOptions): Forwarder {
   const { live, loginUrl, stall = BODY_STALL } = options
-  const pools = createPools({ ca: options.ca, ...(options.limits === undefined ? {} : { limits: options.limits }) })
+  const pools = createPools(options)
 
   function forward (call: ForwardCall): void {
     const { request, response, route } = call

@@ -17,7 +17,10 @@ export function connectionNames (value: string | undefined): ReadonlySet<string>
   return new Set(value.toLowerCase().split(',').map((name) => name.trim()))
 }
 
-/** What the browser may not say to an API: credentials, who it is, where it comes from, another method or path. */
+/**
+ * What the browser may not say to an API: credentials, who it is, where it comes from, another method or
+ * path.
+ */
 export const DROPPED_REQUEST: ReadonlySet<string> = new Set([
   'host', 'cookie', 'cookie2', 'authorization', 'dpop', 'expect', 'content-length', 'forwarded', 'via',
   'x-real-ip', 'x-client-ip', 'x-cluster-client-ip', 'true-client-ip', 'cf-connecting-ip', 'fastly-client-ip', 'client-ip',

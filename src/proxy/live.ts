@@ -1,4 +1,5 @@
-// Streams and sockets that live as long as their session: ended at its absolute end, and when it is ended elsewhere.
+// Streams and sockets that live as long as their session: ended at its absolute end, and when it is
+// ended elsewhere.
 import type { Clock } from '../lib/clock.ts'
 import type { Session } from '../session/session.ts'
 
@@ -86,7 +87,8 @@ export function createLiveStreams (options: LiveStreamsOptions): LiveStreams {
       return entries.length
     },
     endWhere: (isEnded) => {
-      for (const entries of [...bySid.values()]) for (const entry of [...entries]) if (isEnded(entry.session)) finish(entry)
+      const all = [...bySid.values()].flatMap((entries) => [...entries])
+      for (const entry of all) if (isEnded(entry.session)) finish(entry)
     },
     endAll: () => { for (const entries of [...bySid.values()]) [...entries].forEach(finish) },
     get size () { return size }

@@ -1,4 +1,5 @@
-// Redirects of an upstream: made into ones that the browser can follow, or dropped; no internal host gets out.
+// Redirects of an upstream: made into ones that the browser can follow, or dropped; no internal host
+// gets out.
 
 /** What a redirect is read against. */
 export interface LocationRules {

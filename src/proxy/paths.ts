@@ -1,6 +1,9 @@
 // Request targets: read once, strictly; the path that decided is the path that is sent.
 
-/** Paths without escapes, empty or dot-led segments or parameters: the usual ones, which need no second look. */
+/**
+ * Paths without escapes, empty or dot-led segments or parameters: the usual ones, which need no second
+ * look.
+ */
 const PLAIN = /^(?:\/[\w~!$&'()*+,=:@-][\w~!$&'()*+,=:@.-]*)+\/?$/
 
 /** Encoded forms that some server decodes into another path. */

@@ -66,7 +66,9 @@ class OriginPool implements UpstreamPool {
   #callCount = 0
   #streamCount = 0
 
-  constructor (origin: string, limits: PoolLimits, connect: { readonly timeout: number, readonly ca?: string[] }) {
+  constructor (
+    origin: string, limits: PoolLimits, connect: { readonly timeout: number, readonly ca?: string[] }
+  ) {
     const common: Pool.Options = { pipelining: 1, bodyTimeout: 0, connect }
     this.#calls = new Pool(origin, { ...common, connections: limits.connections })
     this.#streams = new Pool(origin, { ...common, connections: limits.streams })
@@ -90,15 +92,17 @@ class OriginPool implements UpstreamPool {
     else this.#callCount -= 1
   }
 
-  dispatch (isStream: boolean, options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): void {
+  dispatch (
+    isStream: boolean, options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler
+  ): void {
     const pool = isStream ? this.#streams : this.#calls
     pool.dispatch(options, handler)
   }
 
   async close (): Promise<void> {
     const timer = setTimeout(() => {
-      void this.#calls.destroy()
-      void this.#streams.destroy()
+      this.#calls.destroy().catch(() => {})
+      this.#streams.destroy().catch(() => {})
     }, CLOSE_GRACE)
     await Promise.all([this.#calls.close(), this.#streams.close()])
     clearTimeout(timer)

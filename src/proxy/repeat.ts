@@ -31,7 +31,9 @@ export function mayRepeatFor (request: IncomingMessage, body: RequestBody | null
  * @param body its body, or `null`
  * @param error what undici or the socket said
  */
-export function mayRepeatOnFault ({ request, route }: ForwardCall, body: RequestBody | null, error: Error): boolean {
+export function mayRepeatOnFault (
+  { request, route }: ForwardCall, body: RequestBody | null, error: Error
+): boolean {
   return route.config.retry === 'connect' && body === null && IDEMPOTENT.has(request.method ?? '') && isConnectionFault(error)
 }
 
@@ -41,9 +43,12 @@ export function mayRepeatOnFault ({ request, route }: ForwardCall, body: Request
  * @param raw its headers, flat
  * @param mayRepeat whether the call may be sent again
  * @param loginUrl the login endpoint
- * @returns the answer, held while another token is fetched; what the browser is told in its place; `null`: it passes
+ * @returns the answer, held while another token is fetched; what the browser is told in its place;
+ * `null`: it passes
  */
-export function judge401 (raw: readonly Buffer[], mayRepeat: boolean, loginUrl: string): HeldAnswer | BullaError | null {
+export function judge401 (
+  raw: readonly Buffer[], mayRepeat: boolean, loginUrl: string
+): HeldAnswer | BullaError | null {
   const challenge = readChallenge(headerOf(raw, 'www-authenticate'))
   if (challenge === null) return null
   if (challenge.kind === 'step_up') return new BullaError('step_up_required', { loginUrl: stepUpUrl(loginUrl, challenge) })

@@ -1,4 +1,5 @@
-// The body of a forwarded request: a stream that ends at the size limit and does not wait for a stalled sender.
+// The body of a forwarded request: a stream that ends at the size limit and does not wait for a stalled
+// sender.
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { Readable } from 'node:stream'
 import { BullaError } from '../lib/errors.ts'

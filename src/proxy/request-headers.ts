@@ -30,7 +30,9 @@ export interface RequestHeaders {
    * @param facts what Bulla knows beyond
    * @returns names and values, flat; without `Host`, which undici sets to the upstream's
    */
-  build (raw: readonly string[], connection: string | undefined, hasBody: boolean, facts: RequestFacts): string[]
+  build (
+    raw: readonly string[], connection: string | undefined, hasBody: boolean, facts: RequestFacts
+  ): string[]
 }
 
 /** The most spellings of header names that are remembered for a route. */
@@ -64,7 +66,9 @@ export function createRequestHeaders (rules: RequestHeaderRules): RequestHeaders
     return result
   }
 
-  function build (raw: readonly string[], connection: string | undefined, hasBody: boolean, facts: RequestFacts): string[] {
+  function build (
+    raw: readonly string[], connection: string | undefined, hasBody: boolean, facts: RequestFacts
+  ): string[] {
     const headers: string[] = []
     const named = connectionNames(connection)
     for (let i = 0; i < raw.length; i += 2) {

@@ -138,7 +138,8 @@ function isDropped (name: string): boolean {
 }
 
 /**
- * Bytes as text, one character each. `latin1Slice` is `toString('latin1')` without the search for the encoding; the
+ * Bytes as text, one character each. `latin1Slice` is `toString('latin1')` without the search for the
+ * encoding; the
  * types do not know it.
  *
  * @param buffer any bytes

@@ -46,7 +46,9 @@ function createRoute (route: RouteConfig, config: Config, internalHosts: Readonl
       via: route.via
     }),
     responseHeaders: createResponseHeaders({
-      location: { origin: upstream.origin, base, prefix: route.prefix, publicOrigin: config.public_url, internalHosts },
+      location: {
+        origin: upstream.origin, base, prefix: route.prefix, publicOrigin: config.public_url, internalHosts
+      },
       cache: route.cache,
       html: route.html,
       set: route.response_headers.set,

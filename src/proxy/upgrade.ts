@@ -1,4 +1,5 @@
-// WebSockets: what http-proxy leaves open. Bounded queues, one size limit, pings, and an end with the session.
+// WebSockets: what http-proxy leaves open. Bounded queues, one size limit, pings, and an end with the
+// session.
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { WebSocket } from 'ws'
@@ -131,7 +132,10 @@ function bindToSession (socket: WebSocket, session: StreamSession | null, live: 
   else socket.once('close', release)
 }
 
-/** A browser that has gone without a word is noticed: nothing came of it for a while, not even the answer to a ping. */
+/**
+ * A browser that has gone without a word is noticed: nothing came of it for a while, not even the answer
+ * to a ping.
+ */
 function keepAlive (webSocket: WebSocket, socket: Duplex & { readonly bytesRead?: number }): void {
   let seen = -1
   const timer = setInterval(() => {

@@ -38,7 +38,9 @@ const FRESH = 30
  * @param route the route
  * @param context what all calls share
  */
-export function createApiHandler (route: Route, context: ApiContext): (request: FastifyRequest, reply: FastifyReply) => void {
+export function createApiHandler (
+  route: Route, context: ApiContext
+): (request: FastifyRequest, reply: FastifyReply) => void {
   const { sessions, config } = context
   const { token } = route.config
   const allowed = new Set(config.allowed_origins)

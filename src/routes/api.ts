@@ -41,10 +41,11 @@ export async function apiRoutes (app: FastifyInstance, options: ApiRoutesOptions
   // Bodies are streams: no parser of Fastify's touches them.
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', (_request, _payload, done) => { done(null) })
-  // A logger of its own for each request costs more than the few lines are worth: they name the request themselves.
+  // A logger of its own for each request costs more than the few lines are worth: they name the request.
   app.setChildLoggerFactory((logger) => logger)
 
-  const context: ApiContext = { config, routes, forwarder, sessions: app.sessions, clock: options.clock, log: app.log }
+  const { sessions, log } = app
+  const context: ApiContext = { config, routes, forwarder, sessions, clock: options.clock, log }
   for (const route of routes) registerRoute(app, route, context)
   await socketRoutes(app, { config, routes, live, ca })
 }
@@ -54,11 +55,17 @@ function registerRoute (app: FastifyInstance, route: Route, context: ApiContext)
   const guard = createGuard(context.config, route.config.csrf)
   const methods = route.config.methods as HTTPMethods[]
   for (const method of methods) {
-    if (!app.supportedMethods.includes(method) && METHODS.includes(method)) app.addHttpMethod(method, { hasBody: true })
+    const isNew = !app.supportedMethods.includes(method) && METHODS.includes(method)
+    if (isNew) app.addHttpMethod(method, { hasBody: true })
   }
   for (const url of [route.prefix, `${route.prefix}/*`]) {
     app.route({
-      exposeHeadRoute: false, method: [...methods], url, onRequest: guard, config: { streamsBody: true }, handler
+      url,
+      method: [...methods],
+      exposeHeadRoute: false,
+      config: { streamsBody: true },
+      onRequest: guard,
+      handler
     })
     refuseOtherMethods(app, url, methods)
   }

@@ -13,7 +13,9 @@ const MAX_MESSAGE = 16 * 1024 * 1024
 const TIMEOUT = 30_000
 
 /** What the development server may not set in the app's name. */
-const DROPPED = ['set-cookie', 'clear-site-data', 'strict-transport-security', 'connection', 'keep-alive', 'transfer-encoding']
+const DROPPED: ReadonlySet<string> = new Set([
+  'set-cookie', 'clear-site-data', 'strict-transport-security', 'connection', 'keep-alive', 'transfer-encoding'
+])
 
 /**
  * Registers the development server behind everything else.
@@ -21,7 +23,9 @@ const DROPPED = ['set-cookie', 'clear-site-data', 'strict-transport-security', '
  * @param app the scope of the app itself
  * @param options its origin, and the settings
  */
-export async function devServerRoutes (app: FastifyInstance, options: { config: Config, upstream: string }): Promise<void> {
+export async function devServerRoutes (
+  app: FastifyInstance, options: { config: Config, upstream: string }
+): Promise<void> {
   const { config, upstream } = options
   const headers = createRequestHeaders({
     publicUrl: config.public_url, csrfHeader: config.csrf.header, set: {}, remove: [], via: false
@@ -48,11 +52,14 @@ export async function devServerRoutes (app: FastifyInstance, options: { config: 
         ...forwarded(request), ...(original['content-length'] === undefined ? {} : { 'content-length': original['content-length'] })
       }),
       rewriteHeaders: (original: Record<string, unknown>) =>
-        Object.fromEntries(Object.entries(original).filter(([name]) => !DROPPED.includes(name.toLowerCase()))),
+        Object.fromEntries(Object.entries(original).filter(([name]) => !DROPPED.has(name.toLowerCase()))),
       onError: (reply: { send (error: Error): void }, { error }: { error: Error & { cause?: unknown } }) => {
         reply.send(upstreamFailure(error.cause ?? error))
       }
     },
-    wsClientOptions: { ...clientOptions(undefined, MAX_MESSAGE, TIMEOUT), rewriteRequestHeaders: (_: unknown, request: FastifyRequest) => forwarded(request) } as ClientOptions
+    wsClientOptions: {
+      ...clientOptions(undefined, MAX_MESSAGE, TIMEOUT),
+      rewriteRequestHeaders: (_: unknown, request: FastifyRequest) => forwarded(request)
+    } as ClientOptions
   } as unknown as FastifyHttpProxyOptions & { websocket: true })
 }

@@ -8,7 +8,8 @@ const METHODS: readonly HTTPMethods[] = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 
  * Registers an endpoint.
  *
  * @param app where
- * @param options the route; several routes of one URL are registered by one call each, `allow` naming all methods
+ * @param options the route; several routes of one URL are registered by one call each, `allow` naming
+ * all methods
  * @param allow all methods of the URL; default: the route's own
  */
 export function endpoint (app: FastifyInstance, options: RouteOptions, allow?: readonly HTTPMethods[]): void {

@@ -1,4 +1,5 @@
-// Where a call comes from, as the upstream is told: the peer, and what trusted proxies say of those before it.
+// Where a call comes from, as the upstream is told: the peer, and what trusted proxies say of those
+// before it.
 import type { FastifyRequest } from 'fastify'
 
 /**

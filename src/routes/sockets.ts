@@ -35,7 +35,10 @@ export function addUpgradeConstraint (app: FastifyInstance): void {
     name: UPGRADE,
     storage: () => {
       const handlers = new Map<unknown, never>()
-      return { get: (key) => handlers.get(key) ?? null, set: (key, store) => { handlers.set(key, store as never) } }
+      return {
+        get: (key) => handlers.get(key) ?? null,
+        set: (key, store) => { handlers.set(key, store as never) }
+      }
     },
     // Set by Node when the socket was handed to the upgrade listener.
     deriveConstraint: (request: IncomingMessage) => (request as IncomingMessage & { upgrade?: boolean }).upgrade === true ? 'yes' : undefined,
@@ -84,12 +87,16 @@ function proxyOptions (app: FastifyInstance, route: Route, options: SocketRoutes
     },
     wsClientOptions: {
       ...clientOptions(options.ca, maxPayload, route.timeout),
-      rewriteRequestHeaders: (_headers: unknown, request: FastifyRequest) => handshakeHeaders(route.requestHeaders.build(
-        request.raw.rawHeaders, request.headers.connection, false,
-        { accessToken: request.session?.accessToken ?? null, forwardedFor: forwardedFor(request), requestId: request.id }
-      ))
+      rewriteRequestHeaders: (_headers: unknown, request: FastifyRequest) => upstreamHandshake(route, request)
     } as ClientOptions
   } as unknown as ProxyOptions
+}
+
+function upstreamHandshake (route: Route, request: FastifyRequest): Record<string, string> {
+  const { raw, headers, session, id } = request
+  const accessToken = session?.accessToken ?? null
+  const facts = { accessToken, forwardedFor: forwardedFor(request), requestId: id }
+  return handshakeHeaders(route.requestHeaders.build(raw.rawHeaders, headers.connection, false, facts))
 }
 
 /**
@@ -116,7 +123,7 @@ type Pair = (context: unknown, source: WebSocket, target: WebSocket) => void
 export interface SocketOptions {
   readonly websocket: true
   readonly wsServerOptions: ServerOptions
-  readonly wsHooks: { readonly onConnect: Pair, readonly onIncomingMessage: Pair, readonly onOutgoingMessage: Pair }
+  readonly wsHooks: Readonly<Record<'onConnect' | 'onIncomingMessage' | 'onOutgoingMessage', Pair>>
 }
 
 /**
@@ -138,7 +145,9 @@ export function clientOptions (ca: string[] | undefined, maxPayload: number, tim
 }
 
 /** WSS-02: path and session are checked before the upstream hears of it. */
-async function admit (app: FastifyInstance, routes: readonly Route[], route: Route, request: FastifyRequest): Promise<void> {
+async function admit (
+  app: FastifyInstance, routes: readonly Route[], route: Route, request: FastifyRequest
+): Promise<void> {
   checkHandshake(request)
   const target = readTarget(request.raw.url ?? '', route.config.encoded_slashes)
   if (target === null) throw new BullaError('bad_request', { detail: 'The path is not acceptable.' })

@@ -49,7 +49,10 @@ function pathOf (url: string | undefined): string {
   return (url ?? '/').split(/[?#]/, 1)[0] ?? '/'
 }
 
-/** Whether a path names a file of the folder, after all links; what does not exist is left to the file server. */
+/**
+ * Whether a path names a file of the folder, after all links; what does not exist is left to the file
+ * server.
+ */
 function isInside (root: string, path: string): boolean {
   const real = realPath(join(root, path))
   return real === null || real === root || real.startsWith(root + sep)

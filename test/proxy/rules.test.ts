@@ -27,7 +27,9 @@ t.test('CAC-01 CAC-02 CAC-04 no shared cache keeps what came with a token', asyn
 t.test('S41 CAC-01 CAC-03 an answer that sets a cookie is never kept, whatever anybody says', async (t) => {
   const rules = {
     location: { origin: 'http://a', base: '', prefix: '/api', publicOrigin: 'http://b', internalHosts: new Set<string>() },
-    html: false, remove: [], cache: 'public' as const
+    html: false,
+    remove: [],
+    cache: 'public' as const
   }
   const raw = ['Cache-Control', 'public, max-age=9'].map((part) => Buffer.from(part))
   for (const set of [{}, { 'Cache-Control': 'public' }] as Array<Record<string, string>>) {
