@@ -13,5 +13,7 @@ process.exitCode = await runCli({
   out: (line) => { process.stdout.write(`${line}\n`) },
   err: (line) => { process.stderr.write(`${line}\n`) },
   input: async () => await text(process.stdin),
-  whenStopped: (stop) => { closeWithGrace({ delay: GRACE, logger: false }, async ({ err }) => { await stop(err) }) }
+  whenStopped: (stop) => {
+    closeWithGrace({ delay: GRACE, logger: false }, async ({ err }) => { await stop(err) })
+  }
 })

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import { keyFault } from '../../src/lib/ring-key.ts'
 import { kidOf } from '../../src/session/keyring.ts'
-import { runBulla as run } from '../support/cli.ts'
+import { runBulla as run, type Outcome } from '../support/cli.ts'
 import { BINDING, headerOf, namedKey, noise, sampleSession, sealingKit } from '../support/sealing.ts'
 
 const [a, b] = [namedKey('a'), namedKey('b')]
