@@ -45,7 +45,7 @@ t.test('kill -9 of a replica under load: only its requests in flight fail, no se
   let answered = 0
   let inFlight = 0
   const load = site.visitors.flatMap((visitor) => [1, 2, 3].map(async () => {
-    while (Date.now() < start + 8000) {
+    while (Date.now() < start + 6000) {
       inFlight += 1
       const seen = await visitor.call()
       inFlight -= 1
@@ -53,7 +53,7 @@ t.test('kill -9 of a replica under load: only its requests in flight fail, no se
       else failed.push(Date.now())
     }
   }))
-  await sleep(3000)
+  await sleep(2000)
   const atKill = inFlight
   const killed = Date.now()
   victim?.kill('SIGKILL')
