@@ -51,6 +51,8 @@ export interface ErrorOptions {
   readonly retryAfter?: number
   /** Where logging in would mend it. */
   readonly loginUrl?: string
+  /** The page of the app to which a person can return without logging in: a local path. */
+  readonly backUrl?: string
   /** Further response headers, such as `Allow`. */
   readonly headers?: Readonly<Record<string, string>>
   /** `Set-Cookie` values that the answer carries. */
@@ -64,8 +66,10 @@ export class BullaError extends Error {
   readonly detail: string | undefined
   readonly retryAfter: number | undefined
   readonly loginUrl: string | undefined
+  readonly backUrl: string | undefined
   readonly headers: Readonly<Record<string, string>> | undefined
   readonly setCookies: readonly string[]
+  readonly #options: ErrorOptions
 
   constructor (code: ErrorCode, options: ErrorOptions = {}) {
     super(options.detail ?? ERRORS[code].title, options.cause === undefined ? {} : { cause: options.cause })
@@ -75,20 +79,20 @@ export class BullaError extends Error {
     this.detail = options.detail
     this.retryAfter = options.retryAfter
     this.loginUrl = options.loginUrl
+    this.backUrl = options.backUrl
     this.headers = options.headers
     this.setCookies = options.setCookies ?? []
+    this.#options = options
+  }
+
+  /** The same error, with this to say in place of what it said. */
+  with (more: ErrorOptions): BullaError {
+    return new BullaError(this.code, { ...this.#options, ...more })
   }
 
   /** The same error, its answer carrying these `Set-Cookie` values too. */
   withCookies (setCookies: readonly string[]): BullaError {
-    return new BullaError(this.code, {
-      cause: this.cause,
-      ...(this.detail === undefined ? {} : { detail: this.detail }),
-      ...(this.retryAfter === undefined ? {} : { retryAfter: this.retryAfter }),
-      ...(this.loginUrl === undefined ? {} : { loginUrl: this.loginUrl }),
-      ...(this.headers === undefined ? {} : { headers: this.headers }),
-      setCookies: [...this.setCookies, ...setCookies]
-    })
+    return this.with({ setCookies: [...this.setCookies, ...setCookies] })
   }
 }
 

@@ -21,7 +21,9 @@ export function describeError (error: unknown): string {
   let current: unknown = error
   for (let depth = 0; depth < 4 && current instanceof Error; depth++) {
     const code = 'code' in current && typeof current.code === 'string' ? ` (${current.code})` : ''
-    parts.push(`${current.name}${code}: ${printable(current.message)}`)
+    // V8 quotes the text that is no JSON, and that may be an answer with tokens.
+    const message = current instanceof SyntaxError ? 'not shown' : printable(current.message)
+    parts.push(`${current.name}${code}: ${message}`)
     current = current.cause
   }
   return parts.length > 0 ? parts.join(' <- ') : printable(String(error))

@@ -55,7 +55,8 @@ export async function finishLogin (
     const exchange = { metadata, client, redirectUri, login }
     const tokens = await exchangeCode(answer, exchange, (held) => { issued = held })
     const claims = await verified(tokens, login, options)
-    return createSession(tokens, await withUserInfo(tokens, claims, options), login, options)
+    const info = await userInfo(tokens, claims.sub, options)
+    return createSession(tokens, claims, { ...info, ...claims }, login, options)
   } catch (error) {
     if (issued.accessToken !== undefined) options.onWasted(issued)
     throw error
@@ -87,21 +88,23 @@ async function verified (
 }
 
 /** IDT-14: claims of another subject are never used; that they come at all ends the login. */
-async function withUserInfo (
-  tokens: oauth.TokenEndpointResponse, claims: IdTokenClaims, options: CallbackOptions
-): Promise<IdTokenClaims> {
-  if (!options.userinfo) return claims
+async function userInfo (
+  tokens: oauth.TokenEndpointResponse, subject: string, options: CallbackOptions
+): Promise<Record<string, unknown>> {
+  if (!options.userinfo) return {}
   try {
-    return { ...await fetchUserInfo(tokens.access_token, claims.sub, options), ...claims }
+    return await fetchUserInfo(tokens.access_token, subject, options)
   } catch (error) {
     if (error instanceof UserInfoMismatch) throw new BullaError('callback_invalid', { cause: error })
     options.onWithoutUserInfo(error)
-    return claims
+    return {}
   }
 }
 
+/** What userinfo says is shown and no more: the login itself is described by the ID token alone. */
 function createSession (
-  tokens: oauth.TokenEndpointResponse, claims: IdTokenClaims, login: LoginState, options: CallbackOptions
+  tokens: oauth.TokenEndpointResponse, claims: IdTokenClaims, profile: Record<string, unknown>,
+  login: LoginState, options: CallbackOptions
 ): Session {
   const now = unixSeconds(options.clock)
   return {
@@ -112,7 +115,7 @@ function createSession (
     ...(typeof claims.sid === 'string' ? { providerSid: claims.sid } : {}),
     ...(tokens.id_token === undefined ? {} : { idToken: tokens.id_token }),
     ...(typeof claims.auth_time === 'number' ? { authTime: claims.auth_time } : {}),
-    claims: keptClaims(claims, options.claims),
+    claims: keptClaims(profile, options.claims),
     createdAt: now,
     expiresAt: Math.min(now + options.maxAge, authorizationEnd(tokens, now))
   }

@@ -2,13 +2,14 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest, onRequestAsyncHookHandler } from 'fastify'
 import type { Config } from '../config/schema.ts'
 import { BullaError } from '../lib/errors.ts'
+import { pathOnly } from '../lib/redact.ts'
 import { isNavigation, navigationSource } from '../security/navigation.ts'
 import { hopPage } from '../security/page.ts'
 import { PAGE_HEADERS } from '../security/response-policy.ts'
 import { acceptedReturnTo, createReturnToPolicy } from '../security/return-to.ts'
 
 /** Paths that are documents whoever asks for them: without extension, or HTML. */
-const DOCUMENT = /(?:^|\/)(?:[^./?#]*|[^/?#]*\.html?)(?:[?#]|$)/
+const DOCUMENT = /(?:^|\/)(?:[^./]*|[^/]*\.html?)$/i
 
 /**
  * The gate as an `onRequest` hook for the routes that serve documents.
@@ -26,7 +27,7 @@ export function createGate (app: FastifyInstance, config: Config): onRequestAsyn
   const isStrict = config.cookie.same_site === 'strict'
   return async function gate (request: FastifyRequest, reply: FastifyReply) {
     const navigates = isNavigation(request.headers)
-    if (!navigates && !DOCUMENT.test(request.url)) return
+    if (!navigates && !isDocument(request.url)) return
     if (app.sessions.read(request).session !== null) return
     if (!navigates) throw new BullaError('login_required')
     const target = acceptedReturnTo(request.url, policy) ?? config.default_return_to
@@ -35,5 +36,14 @@ export function createGate (app: FastifyInstance, config: Config): onRequestAsyn
     }
     const login = `${config.base_path}/login?${new URLSearchParams({ return_to: target }).toString()}`
     return await reply.header('cache-control', 'no-store').redirect(login, 302)
+  }
+}
+
+/** Decoded as the file server decodes it: `/index.%68tml` is a document too. */
+function isDocument (target: string): boolean {
+  try {
+    return DOCUMENT.test(decodeURIComponent(pathOnly(target)))
+  } catch {
+    return true
   }
 }

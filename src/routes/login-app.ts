@@ -26,6 +26,7 @@ export async function appLoginRoutes (
   const { sessions } = app
   const guard = createGuard(config)
   const { describe, nobody } = createSessionView({ config, clock, activity: sessions.activity })
+  const isSigned = flow.responseMode(true) === 'jwt'
   const pageOrigin = new URL(config.spa_redirect_uri ?? '', config.public_url).origin
 
   endpoint(app, {
@@ -50,7 +51,7 @@ export async function appLoginRoutes (
     schema: { response: { 200: ended } },
     onRequest: guard,
     handler: async (request, reply) => {
-      const params = answerOf(bodyOf(request.body).url, pageOrigin)
+      const params = answerOf(bodyOf(request.body).url, pageOrigin, isSigned)
       if (params === null) return { handled: false }
       const current = sessions.read(request)
       const ending = await flow.end(params, current.own, true)
@@ -88,11 +89,12 @@ function bodyOf (body: unknown): Readonly<Record<string, unknown>> {
  *
  * @returns its parameters, or `null` if the address is another origin's or holds no answer
  */
-function answerOf (value: unknown, origin: string): URLSearchParams | null {
+function answerOf (value: unknown, origin: string, isSigned: boolean): URLSearchParams | null {
   if (typeof value !== 'string') throw new BullaError('bad_request', { detail: 'url must be the URL of the page.' })
   const url = URL.canParse(value) ? new URL(value) : null
   if (url === null || url.origin !== origin) return null
   const params = url.searchParams
   const has = (name: string): boolean => (params.get(name) ?? '') !== ''
-  return has('response') || (has('state') && (has('code') || has('error'))) ? params : null
+  const isAnswer = (isSigned && has('response')) || (has('state') && (has('code') || has('error')))
+  return isAnswer ? params : null
 }

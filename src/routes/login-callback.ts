@@ -4,7 +4,8 @@ import type { Config } from '../config/schema.ts'
 import { BullaError } from '../lib/errors.ts'
 import { describeError } from '../lib/redact.ts'
 import { NOT_SILENTLY } from '../oidc/answer.ts'
-import type { Ending, LoginFlow } from '../plugins/login-flow.ts'
+import type { Failed, Unknown } from '../plugins/login-end.ts'
+import type { LoginFlow } from '../plugins/login-flow.ts'
 import { endpoint, refuseOtherMethods } from './endpoint.ts'
 import { continueUrl } from './login-continue.ts'
 import { onlyNavigation } from './login-start.ts'
@@ -18,7 +19,7 @@ export async function callbackRoutes (
 ): Promise<void> {
   const { config, flow } = options
   const { sessions } = app
-  const isForm = flow.responseMode.startsWith('form_post')
+  const isForm = flow.responseMode(false).startsWith('form_post')
   const methods: HTTPMethods[] = isForm ? ['GET', 'POST'] : ['GET']
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('application/x-www-form-urlencoded', { parseAs: 'string', bodyLimit: FORM_LIMIT },
@@ -82,9 +83,7 @@ export async function callbackRoutes (
    * gave out
    * is a forgery, and so is an error that nobody waits for: both are refused, and touch no cookie (CBE-05).
    */
-  async function resume (
-    reply: FastifyReply, ending: Extract<Ending, { kind: 'unknown' }>
-  ): Promise<FastifyReply> {
+  async function resume (reply: FastifyReply, ending: Unknown): Promise<FastifyReply> {
     if (ending.ticket === null || !ending.hasCode) {
       throw new BullaError('callback_invalid', { cause: new Error('no login of this browser is waiting for this answer') })
     }
@@ -98,7 +97,7 @@ export async function callbackRoutes (
    * (CBE-03).
    */
   async function failed (
-    request: FastifyRequest, reply: FastifyReply, ending: Extract<Ending, { kind: 'failed' }>
+    request: FastifyRequest, reply: FastifyReply, ending: Failed
   ): Promise<FastifyReply> {
     const { login, error, refusal } = ending
     if (login.silent === undefined) throw error

@@ -46,10 +46,10 @@ export async function continueRoutes (
         return await reply.code(200).headers(PAGE_HEADERS).send(hopPage(`${continueUrl(config, returnTo, attempt)}&hop=1`))
       }
       if (sessions.read(request).session !== null) return await reply.redirect(returnTo, 303)
-      const login = `${config.base_path}/login?${new URLSearchParams({ return_to: returnTo }).toString()}`
-      if (attempt === null) throw new BullaError('callback_invalid', { loginUrl: config.public_url + login })
-      if (attempt >= MAX_ATTEMPTS) throw new BullaError('login_expired', { loginUrl: config.public_url + login })
-      return await reply.redirect(`${login}&attempt=${attempt + 1}`, 302)
+      if (attempt === null) throw flow.withWayOn(new BullaError('callback_invalid'), returnTo)
+      if (attempt >= MAX_ATTEMPTS) throw flow.withWayOn(new BullaError('login_expired'), returnTo)
+      const again = new URLSearchParams({ return_to: returnTo, attempt: String(attempt + 1) })
+      return await reply.redirect(`${config.base_path}/login?${again.toString()}`, 302)
     }
   })
 }

@@ -4,7 +4,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Config } from '../config/schema.ts'
 import { BullaError } from '../lib/errors.ts'
 import { LOGIN_PARAMS } from '../oidc/authorize.ts'
-import { isStepUp, type LoginFlow } from '../plugins/login-flow.ts'
+import type { LoginFlow } from '../plugins/login-flow.ts'
 import { isFramed, isNavigation, isPrefetch, navigationSource } from '../security/navigation.ts'
 import { hopPage } from '../security/page.ts'
 import { PAGE_HEADERS } from '../security/response-policy.ts'
@@ -35,7 +35,7 @@ export async function startRoutes (
         // one is seen on a second request, which this page begins and which therefore brings the Strict
         // cookies.
         if (source === 'elsewhere' && current.session === null && config.cookie.same_site === 'strict') return await hop(reply, query)
-        if (current.session !== null && !isStepUp(query)) {
+        if (current.session !== null && !flow.isStepUp(query)) {
           return await reply.redirect(flow.returnTo(query.return_to), 303)
         }
       }

@@ -36,8 +36,9 @@ const WORDS: Partial<Record<ErrorCode, readonly [title: string, text: string]>> 
  */
 export function errorPage (error: BullaError, wayOn: WayOn, requestId: string): string {
   const [title, text] = WORDS[error.code] ?? [ERRORS[error.code].title, error.detail]
+  const back = error.backUrl === undefined ? '' : `\n<a class="back" href="${escapeHtml(error.backUrl)}">Back to the app</a>`
   return page(title, `<h1>${escapeHtml(title)}</h1>
-${text === undefined ? '' : `<p>${escapeHtml(text)}</p>\n`}<a href="${escapeHtml(wayOn.href)}">${escapeHtml(wayOn.label)}</a>
+${text === undefined ? '' : `<p>${escapeHtml(text)}</p>\n`}<a href="${escapeHtml(wayOn.href)}">${escapeHtml(wayOn.label)}</a>${back}
 <small>${escapeHtml(error.code)} · ${escapeHtml(requestId)}</small>`)
 }
 
@@ -89,6 +90,7 @@ body { font: 1rem/1.6 system-ui, sans-serif; margin: 0; min-height: 100vh; displ
 main { max-width: 32rem; padding: 2rem }
 h1 { font-size: 1.5rem; line-height: 1.25; margin: 0 0 1rem }
 a { display: inline-block; margin-top: 1rem; padding: .6rem 1.2rem; border-radius: .5rem; background: #8a4b2a; color: #fff; text-decoration: none }
+.back { background: none; color: inherit; text-decoration: underline }
 a:focus-visible { outline: 3px solid #d99a6c; outline-offset: 2px }
 small { display: block; margin-top: 2rem; opacity: .7; overflow-wrap: anywhere }
 </style>

@@ -52,6 +52,9 @@ t.test('an error is described with its causes, to a depth', async (t) => {
   const inner = Object.assign(new Error('refused'), { code: 'ECONNREFUSED' })
   t.equal(describeError(new TypeError('fetch failed', { cause: inner })), 'TypeError: fetch failed <- Error (ECONNREFUSED): refused')
   t.equal(describeError('plain'), 'plain')
+  const body = 'SECRET-TOKEN is no JSON'
+  t.throws(() => JSON.parse(body), /SECRET/, 'V8 quotes what it cannot parse')
+  try { JSON.parse(body) } catch (error) { t.notMatch(describeError(new Error('answer', { cause: error })), /SECRET/) }
   const loop = new Error('loop')
   loop.cause = loop
   t.equal(describeError(loop).split('<-').length, 4)

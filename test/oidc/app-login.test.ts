@@ -40,7 +40,8 @@ t.test('login/end may be called on every page load: addresses without an answer 
   const app = await stage(t, { settings })
   const person = page(app)
   const urls = [`${app.url}/`, `${app.url}/x?code=1`, `${app.url}/x?state=1`, 'https://evil.example/?code=1&state=2', 'no url',
-    `${app.url.replace('localhost', '127.0.0.1')}/signed-in?code=1&state=2`, `${app.url}/?code=&state=`]
+    `${app.url.replace('localhost', '127.0.0.1')}/signed-in?code=1&state=2`, `${app.url}/?code=&state=`,
+    `${app.url}/quiz?response=42`]
   for (const url of urls) t.strictSame((await end(person, url)).json(), { handled: false }, url)
   const url = await comeBack(person)
   await end(person, url)

@@ -230,6 +230,23 @@ t.test('userinfo', async (t) => {
   })
 })
 
+t.test('userinfo adds claims to show: of the login itself the ID token alone speaks', async (t) => {
+  const { app, provider, browser, login, url } = await stage(t, { settings: { userinfo: true } })
+  provider.also({
+    claims: ({ sid: _none, ...claims }) => claims,
+    userinfo: (claims) => ({ ...claims, sid: 'of-another-session', auth_time: 1, email: 'nanni@example.org' })
+  })
+  const person = browser()
+  await login(person)
+  const cookie = sessionValues(person)
+  const request = { headers: { cookie } } as unknown as Parameters<typeof app.sessions.read>[0]
+  const { session } = app.sessions.read(request)
+  t.match(session, { subject: 'u1', claims: { name: 'Nanni', email: 'nanni@example.org' } })
+  t.notOk(session?.providerSid)
+  t.not(session?.authTime, 1)
+  t.match(await whoIs(person, url), { authenticated: true })
+})
+
 t.test('userinfo that is away costs its claims, not the login', async (t) => {
   const http = createProviderHttp({ timeout: 300 })
   t.teardown(async () => { await http.close() })

@@ -144,6 +144,21 @@ t.test('LCS-01 LCS-02 a login that another site starts never swaps a live sessio
   t.equal(provider.calls.findLast(({ endpoint }) => endpoint === 'authorize')?.params.get('login_hint'), 'x')
 })
 
+t.test('LCS-02 a parameter that does not count opens no way around that', async (t) => {
+  const { provider, browser, login, url } = await stage(t, { settings: { login_params: ['acr_values', 'prompt'] } })
+  const person = browser()
+  await login(person)
+  const before = sessionValues(person)
+  provider.subject = 'u2'
+  const asked = provider.count('authorize')
+  for (const query of ['acr_values=', 'max_age=1', 'max_age=', 'prompt=', 'prompt=select_account']) {
+    await elsewhere(person).navigate(`${url}/bff/login?${query}`)
+    t.equal(provider.count('authorize'), asked, `${query}: no login took place`)
+  }
+  await elsewhere(person).navigate(`${url}/bff/login?prompt=login`)
+  t.equal(sessionValues(person), before, 'what counts is bound to the person')
+})
+
 t.test('FIX-01 S22 a login replaces whatever session there was, chunks and all', async (t) => {
   const { provider, browser, login, url } = await stage(t)
   const person = browser()
@@ -180,6 +195,18 @@ t.test('AUT-19 FIX-02 stepping up must return the same person, and gives a new s
   provider.subject = 'u2'
   await login(person, '?prompt=select_account')
   t.match(await whoIs(person, url), { sub: 'u2' }, 'choosing another account is no step-up')
+})
+
+t.test('what the deployment asks of every login is no step-up: another person may log in', async (t) => {
+  const constants = { max_age: '3600', acr_values: 'gold' }
+  const { provider, browser, login, url } = await stage(t, { settings: { authorization_params: constants } })
+  const person = browser()
+  await login(person)
+  provider.subject = 'u2'
+  await login(person)
+  t.match(await whoIs(person, url), { sub: 'u2' })
+  provider.mutate('acr-other')
+  t.equal((await login(browser())).headers['bulla-error'], 'callback_invalid', 'and it is held against the ID token')
 })
 
 t.test('IDT-10 IDT-11 STP-01/04 the strength and the age that were asked for are held against the ID token', async (t) => {
@@ -317,6 +344,9 @@ t.test('COK-13 a gated document sends to login and comes back without a loop', a
   stranger.url = new URL(url)
   t.equal((await stranger.fetch('/index.html')).status, 401, 'nor by fetch')
   t.equal((await stranger.fetch('/orders')).status, 401)
+  for (const path of ['/index.%68tml', '/sub/page%2Ehtml', '/INDEX.HTML', '/%E0%A4%A']) {
+    t.not((await stranger.fetch(path)).status, 200, path)
+  }
   t.equal((await stranger.fetch('/app.js')).status, 200, 'scripts are no documents')
 })
 
