@@ -23,7 +23,7 @@ export const OUTCOME_HEADERS: Readonly<Record<string, string>> = {
   'content-type': 'text/html; charset=utf-8'
 }
 
-/** The policy for the app's own documents: only its own origin, no frames, no inline script. */
+/** The policy for the app's own documents: only its own origin, framed by nobody, no inline script. */
 export const APP_CSP = "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 
 /** A year: browsers stay on https (FAP-04, ASVS 3.4.1). */
@@ -48,4 +48,29 @@ export function appHeaders (publicUrl: string): Readonly<Record<string, string>>
 export const documentHeaders: Readonly<Record<string, string>> = {
   'content-security-policy': APP_CSP,
   'x-frame-options': 'DENY'
+}
+
+/** What is known of the authorization server; its metadata comes with the first discovery. */
+export interface KnownProvider {
+  readonly issuer: string
+  readonly known: { readonly authorization_endpoint?: string, readonly end_session_endpoint?: string } | null
+}
+
+/**
+ * {@link documentHeaders} of an app that logs in: a silent login's frame and a logout's form start here and
+ * are redirected to the authorization server, and browsers hold redirects against the policy too.
+ *
+ * @param provider whose origins they may go to; asked for each answer, since metadata comes later and changes
+ * @see https://www.w3.org/TR/CSP3/#directive-form-action
+ */
+export function documentHeadersFor ({ issuer, known }: KnownProvider): Readonly<Record<string, string>> {
+  const frames = origins(issuer, known?.authorization_endpoint)
+  const forms = origins(issuer, known?.end_session_endpoint)
+  const policy = APP_CSP.replace("form-action 'self'", `frame-src 'self' ${frames}; form-action 'self' ${forms}`)
+  return { ...documentHeaders, 'content-security-policy': policy }
+}
+
+function origins (...urls: ReadonlyArray<string | undefined>): string {
+  const known = urls.flatMap((url) => url !== undefined && URL.canParse(url) ? [new URL(url).origin] : [])
+  return [...new Set(known)].join(' ')
 }

@@ -24,9 +24,9 @@ const IDS: Record<string, string> = {
   'invalid-expired-exp': 'fapi2 invalid-expired-exp IDT-07',
   'invalid-missing-exp': 'fapi2 invalid-missing-exp IDT-07',
   'string-exp': 'IDT-07',
-  'invalid-nonce': 'oidcc-client-test-nonce-invalid IDT-09',
-  'invalid-missing-nonce': 'fapi2 invalid-missing-nonce IDT-09',
-  'invalid-athash': 'oidcc-client-test-invalid-athash IDT-12',
+  'invalid-nonce': 'IDT-09 AUT-04 oidcc-client-test-nonce-invalid',
+  'invalid-missing-nonce': 'IDT-09 fapi2 invalid-missing-nonce',
+  'invalid-athash': 'IDT-12 oidcc-client-test-invalid-athash',
   'invalid-sig-rs256': 'oidcc-client-test-invalid-sig-rs256 IDT-05',
   'foreign-key': 'IDT-05',
   'idtoken-sig-none': 'oidcc-client-test-idtoken-sig-none IDT-06',
@@ -40,13 +40,13 @@ const IDS: Record<string, string> = {
   'encrypted-id-token': 'fapi1 encrypted-id-token IDT-16',
   'no-id-token': 'IDT-01',
   'idtoken-sig-rs256': 'oidcc-client-test-idtoken-sig-rs256',
-  'kid-absent-single-jwks': 'oidcc-client-test-kid-absent-single-jwks DIS-04',
-  'kid-absent-multiple-jwks': 'oidcc-client-test-kid-absent-multiple-jwks DIS-04',
+  'kid-absent-single-jwks': 'DIS-04 oidcc-client-test-kid-absent-single-jwks',
+  'kid-absent-multiple-jwks': 'DIS-04 oidcc-client-test-kid-absent-multiple-jwks',
   'decoy-key-same-kid': 'DIS-05',
   'decoy-key-same-kid-for-encryption': 'DIS-05',
   'valid-aud-as-array': 'fapi2 valid-aud-as-array IDT-03',
   'jku-header': 'IDT-18',
-  'token-type-case-insensitivity': 'fapi2 token-type-case-insensitivity AUT-27',
+  'token-type-case-insensitivity': 'AUT-27 fapi2 token-type-case-insensitivity',
   'token-endpoint-response-without-expires_in': 'fapi2 token-endpoint-response-without-expires_in AUT-28',
   'token-endpoint-response-with-string-expires_in': 'AUT-28',
   'token-endpoint-response-with-zero-expires_in': 'AUT-28',
@@ -59,7 +59,7 @@ const IDS: Record<string, string> = {
   'metadata-plain-pkce-only': 'AUT-03'
 }
 
-t.test('oidcc-client-test a login ends with a session, and the client did nothing wrong', async (t) => {
+t.test('AUT-02 oidcc-client-test a login ends with a session, and the client did nothing wrong', async (t) => {
   const { provider, browser, login, url } = await stage(t, { settings: { userinfo: true } })
   const person = browser()
   const answer = await login(person, '?return_to=%2Forders')
