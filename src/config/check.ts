@@ -24,6 +24,7 @@ export function checkSettings (settings: Settings, problems: string[]): void {
   checkPaths(settings, problems)
   checkRoutes(settings, problems)
   checkCookies(settings, problems)
+  checkSession(settings, problems)
   checkTrustedProxies(settings, problems)
   checkAllowedOrigins(settings, problems)
   checkLogout(settings, problems)
@@ -162,6 +163,30 @@ function checkCookies (settings: Settings, problems: string[]): void {
   } else if (settings.public_url.startsWith('https://') && !prefix.startsWith('__Host-')) {
     problems.push('cookie.prefix must start with __Host- (better __Host-Http-), so that no sibling host can plant a cookie.')
   }
+}
+
+/** Browsers keep no cookie longer, whatever it says (COK-11). */
+const MAX_COOKIE_AGE = 400 * 86_400
+
+/** What a page of any origin may send, or a browser sends by itself: no proof that our own app is calling. */
+const NO_PROOF: ReadonlySet<string> = new Set([
+  'accept', 'accept-charset', 'accept-encoding', 'accept-language', 'connection', 'content-language', 'content-length',
+  'content-type', 'cookie', 'host', 'origin', 'range', 'referer', 'user-agent'
+])
+
+function checkSession (settings: Settings, problems: string[]): void {
+  const maxAge = settings.session?.max_age
+  if (maxAge !== undefined && (maxAge < 1 || maxAge > MAX_COOKIE_AGE)) {
+    problems.push('session.max_age must be from 1s to 400d: a session always ends, and browsers keep no cookie longer.')
+  }
+  const header = settings.csrf?.header
+  if (typeof header === 'string' && (!HEADER_NAME.test(header) || isNoProof(header.toLowerCase()))) {
+    problems.push('csrf.header must be a header of your own, such as x-csrf, that no other page can send without CORS.')
+  }
+}
+
+function isNoProof (header: string): boolean {
+  return NO_PROOF.has(header) || /^(?:sec|proxy)-/.test(header)
 }
 
 function checkTrustedProxies (settings: Settings, problems: string[]): void {

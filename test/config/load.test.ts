@@ -220,6 +220,16 @@ t.test('BBA-06/07 COK-14 a cookie prefix keeps its guarantees', async (t) => {
   t.strictSame(faultsOf({ BULLA_COOKIE_PREFIX: '__Host-shop' }), [])
 })
 
+t.test('the CSRF header is one that other pages cannot send, and a session always ends', async (t) => {
+  for (const header of ['accept', 'Content-Type', 'sec-fetch-site', 'user-agent', 'x csrf', '']) {
+    t.match(problemsOf({ env: { ...SHORTEST, BULLA_CSRF_HEADER: header } }).join(), header === '' ? /^$/ : /csrf\.header must/, header)
+  }
+  for (const age of ['off', '0s', '401d']) {
+    t.match(problemsOf({ env: { ...SHORTEST, BULLA_SESSION_MAX_AGE: age } }).join(), /session\.max_age must be from 1s/, age)
+  }
+  t.strictSame(problemsOf({ env: { ...SHORTEST, BULLA_SESSION_MAX_AGE: '400d', BULLA_CSRF_HEADER: 'X-Requested-With' } }), [])
+})
+
 t.test('S20 trusted proxies are addresses or ranges', async (t) => {
   t.strictSame(faultsOf({ BULLA_TRUSTED_PROXIES: '10.0.0.0/8,::1,192.0.2.7' }), [])
   for (const entry of ['proxy.internal', '10.0.0.0/33', '10.0.0.0/', '10.0.0.0/8/8', '1']) {
