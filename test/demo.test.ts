@@ -77,6 +77,7 @@ t.test('roles and, if wanted, scopes decide what is allowed', async (t) => {
   t.equal((await call('/orders', await token({ scope: 'orders:read' }))).status, 200)
   t.match(await call('/ledger', await token()), { status: 403, body: { error: 'forbidden' } })
   t.match(await call('/ledger', await token({ roles: ['orders-admin'] })), { status: 200, body: { orders: Array } })
+  t.match(await call('/me', await token({ roles: 'orders-admin' })), { body: { scopes: [''], roles: [] } }, 'roles are a list')
 })
 
 t.test('events flow until the token that opened them expires', async (t) => {
@@ -101,6 +102,8 @@ t.test('a port that is taken, on either address of localhost, is passed over', a
   const { port } = server.address() as AddressInfo
   t.ok(await freePort(port) > port)
   t.ok(await freePort(port + 1, [port + 1]) > port + 1)
+  const taken = Array.from({ length: 100 }, (_, index) => port + index)
+  await t.rejects(freePort(port, taken), { message: /no free port/ }, 'a hundred are enough')
 })
 
 t.test('a child process tells when it is ready, when it cannot start, and ends on request', async (t) => {
