@@ -22,6 +22,15 @@ export interface Change {
   code?: string
 }
 
+/** What came of a login whose answer this page took. */
+export interface LoginEnd {
+  /** Whether the address held an answer to a login. */
+  handled: boolean
+  /** Where the person wanted to go. */
+  return_to?: string
+  session?: SessionInfo
+}
+
 export interface ClientOptions {
   /** Where the endpoints are. Default `/bff`. */
   base?: string
@@ -35,6 +44,11 @@ export interface Client {
   session (): Promise<SessionInfo>
   /** Leaves the page for the login. `returnTo` is a local path; default: this page. */
   login (returnTo?: string): void
+  /**
+   * For pages that take the provider's answer themselves (`spa_redirect_uri`): ends the login, the code gone
+   * from the address before anything else. Safe to call on every page load.
+   */
+  completeLogin (): Promise<LoginEnd>
   /** Ends the session here and leaves for the provider's own logout, if it has one. */
   logout (): Promise<void>
   /** Like the standard's: adds the CSRF header, repeats a call once whose session was stale. */
@@ -42,6 +56,11 @@ export interface Client {
   /** Tells of logins, logouts and ended sessions, of all tabs. Returns what stops it. */
   onChange (callback: (change: Change) => void): () => void
 }
+
+/** The parameters of an answer. */
+const ANSWER = ['code', 'state', 'iss', 'response', 'session_state', 'error', 'error_description', 'error_uri']
+
+const JSON_TYPE = { 'content-type': 'application/json' }
 
 const OVER = ['login_required', 'session_expired', 'session_revoked']
 
@@ -59,8 +78,8 @@ export function createClient (options: ClientOptions = {}): Client {
   let renewal: Promise<void> | undefined
 
   // A refresh that has left goes on when the page is closed: its answer must not be lost.
-  const endpoint = (path: string, method = 'GET'): Promise<Response> =>
-    send(new Request(home.href + path, { method, keepalive: method === 'POST' }))
+  const endpoint = (path: string, method = 'GET', body: string | null = null): Promise<Response> =>
+    send(new Request(home.href + path, { method, keepalive: method === 'POST', body, headers: body === null ? {} : JSON_TYPE }))
 
   function send (request: Request): Promise<Response> {
     request.headers.set(csrfHeader, '1')
@@ -86,8 +105,7 @@ export function createClient (options: ClientOptions = {}): Client {
     if (seconds < 1e6) timer = setTimeout(() => { if (isUsed) renew().catch(() => {}) }, seconds * 1000)
   }
 
-  async function learn (response: Response): Promise<SessionInfo> {
-    const info: SessionInfo = await response.json()
+  function learn (response: Response, info: SessionInfo): SessionInfo {
     const due = response.headers.get('bulla-refresh-in')
     schedule(due === null ? Infinity : Number(due))
     know(info.sid ?? null, { type: info.authenticated ? 'login' : 'ended' })
@@ -97,7 +115,7 @@ export function createClient (options: ClientOptions = {}): Client {
   async function session (): Promise<SessionInfo> {
     const response = await endpoint('/session')
     if (!response.ok) throw new Error(`session: ${response.status}`)
-    return await learn(response)
+    return learn(response, await response.json())
   }
 
   /** One tab at a time; whoever comes second finds the new session and has nothing to do. */
@@ -108,7 +126,7 @@ export function createClient (options: ClientOptions = {}): Client {
       const response = await endpoint('/refresh', 'POST')
       isUsed = false
       if (!response.ok) return schedule(Number(response.headers.get('retry-after') ?? 'Infinity'))
-      await learn(response)
+      learn(response, await response.json())
       channel.postMessage({ due: dueAt - performance.now() })
     }
     const locks: LockManager | undefined = navigator.locks
@@ -117,6 +135,22 @@ export function createClient (options: ClientOptions = {}): Client {
     }
     renewal ??= locked().finally(() => { renewal = undefined })
     return renewal
+  }
+
+  async function completeLogin (): Promise<LoginEnd> {
+    const page = location.href
+    const url = new URL(page)
+    const has = (name: string): boolean => url.searchParams.has(name)
+    if (!has('response') && !(has('state') && (has('code') || has('error')))) return { handled: false }
+    for (const name of ANSWER) url.searchParams.delete(name)
+    const show = (address: string): void => { history.replaceState(history.state, '', address) }
+    show(url.href)
+    const response = await endpoint('/login/end', 'POST', JSON.stringify({ url: page }))
+    if (!response.ok) throw new Error(`login: ${response.headers.get('bulla-error') ?? response.status}`)
+    const end: LoginEnd = await response.json()
+    if (!end.handled) show(page)
+    if (end.session !== undefined) learn(response, end.session)
+    return end
   }
 
   async function call (input: RequestInfo | URL, init?: RequestInit): Promise<Response> {
@@ -149,6 +183,7 @@ export function createClient (options: ClientOptions = {}): Client {
 
   return {
     session,
+    completeLogin,
     login: (returnTo = location.pathname + location.search + location.hash) => {
       location.assign(`${home.href}/login?return_to=${encodeURIComponent(returnTo)}`)
     },

@@ -51,7 +51,7 @@ export const errorsPlugin = fp(async function errorsPlugin (
       return await reply.send(errorPage(fault, wayOn, request.id))
     }
     const problem = toProblem(fault, request.id)
-    if (fault.statusCode === 401) problem.login_url ??= `${config.public_url}${loginUrl}`
+    if (fault.statusCode === 401) problem.login_url ??= loginUrl
     reply.headers({ ...ENDPOINT_HEADERS, ...problemHeaders(fault) })
     return await reply.send(JSON.stringify(problem))
   }

@@ -16,10 +16,12 @@ const kExchange = Symbol('bulla.exchange')
 
 type Response = ServerResponse & { [kExchange]?: Exchange }
 
+/** What all calls share: the open streams, and where a stronger login begins. */
+export interface Common { readonly live: LiveStreams, readonly loginUrl: string }
+
 /** The most bytes that are written in one piece with the header. */
 const ONE_PIECE = 16 * 1024
 
-/** Why a call is aborted that nobody waits for any more. */
 class ClientLeft extends Error {}
 
 /** undici's handler of one call. Its methods run in undici's parser and must not throw. */
@@ -28,8 +30,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
   readonly #pool: UpstreamPool
   readonly #isStream: boolean
   readonly #body: RequestBody | null
-  readonly #live: LiveStreams
-  readonly #loginUrl: string
+  readonly #common: Common
   readonly #path: string
   #abort: ((error?: Error) => void) | null = null
   #resume: (() => void) | null = null
@@ -40,20 +41,18 @@ export class Exchange implements Dispatcher.DispatchHandler {
   #hasWritten = false
   /** Bytes of the body that are still to come, or -1. */
   #remaining = -1
-  #renewedCookies: readonly string[] | null = null
+  #renewed: readonly string[] | null = null
   #held: HeldAnswer | null = null
   #release: (() => void) | null = null
 
   constructor (
-    call: ForwardCall, pool: UpstreamPool, isStream: boolean, body: RequestBody | null, live: LiveStreams,
-    loginUrl: string
+    call: ForwardCall, pool: UpstreamPool, isStream: boolean, body: RequestBody | null, common: Common
   ) {
     this.#call = call
     this.#pool = pool
     this.#isStream = isStream
     this.#body = body
-    this.#live = live
-    this.#loginUrl = loginUrl
+    this.#common = common
     this.#path = upstreamPath(call.route, call.target)
     const response = call.response as Response
     response[kExchange] = this
@@ -100,10 +99,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
 
   onComplete (): void {
     this.#pool.release(this.#isStream)
-    if (this.#held !== null) {
-      this.#renew(this.#held)
-      return
-    }
+    if (this.#held !== null) return this.#renew(this.#held)
     if (!this.#isOver) {
       this.#isOver = true
       this.#call.response.end()
@@ -117,6 +113,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
     if (this.#isOver || this.#hasLeft) return
     if (!response.headersSent && !this.#hasRetried && mayRepeatOnFault(this.#call, this.#body, error)) {
       this.#hasRetried = true
+      this.#held = null
       this.#again(this.#call.facts)
       return
     }
@@ -149,10 +146,9 @@ export class Exchange implements Dispatcher.DispatchHandler {
 
   #begin (status: number, raw: readonly Buffer[]): boolean {
     const { route, response, cors, session, setCookies } = this.#call
-    const cookies = this.#renewedCookies ?? setCookies
-    const head = route.responseHeaders.build(raw, status, this.#path, cookies, cors)
+    const head = route.responseHeaders.build(raw, status, this.#path, this.#renewed ?? setCookies, cors)
     if (head.isEventStream && session !== null) {
-      this.#release = this.#live.add(session, () => { this.#endStream() })
+      this.#release = this.#common.live.add(session, () => { this.#endStream() })
       if (this.#release === null) {
         this.#abort?.(overloaded())
         return true
@@ -177,7 +173,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
   #isHeldBack (raw: readonly Buffer[]): boolean {
     if (this.#call.facts.accessToken === null) return false
     const mayRepeat = !this.#hasRetried && mayRepeatFor(this.#call.request, this.#body)
-    const verdict = judge401(raw, mayRepeat, this.#loginUrl)
+    const verdict = judge401(raw, mayRepeat, this.#common.loginUrl)
     if (verdict instanceof HeldAnswer) this.#held = verdict
     else if (verdict !== null) this.#abort?.(verdict)
     return verdict !== null
@@ -198,7 +194,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
       this.#held = null
       if (this.#hasLeft) return
       if (renewed === null) return this.#pass(held)
-      this.#renewedCookies = renewed.setCookies
+      this.#renewed = renewed.setCookies
       if (renewed.accessToken === this.#call.facts.accessToken) return this.#pass(held)
       this.#again({ ...this.#call.facts, accessToken: renewed.accessToken })
     }).catch((error: unknown) => {

@@ -63,7 +63,7 @@ export interface ForwarderOptions {
  * @param options what it needs
  */
 export function createForwarder (options: ForwarderOptions): Forwarder {
-  const { live, loginUrl, stall = BODY_STALL } = options
+  const { stall = BODY_STALL } = options
   const pools = createPools(options)
 
   function forward (call: ForwardCall): void {
@@ -73,7 +73,7 @@ export function createForwarder (options: ForwarderOptions): Forwarder {
     const isStream = isEventStreamRequest(request)
     const body = bodyOf(call, stall)
     if (!pool.take(isStream)) throw overloaded()
-    new Exchange(call, pool, isStream, body, live, loginUrl).start()
+    new Exchange(call, pool, isStream, body, options).start()
   }
 
   return { forward, close: async () => { await pools.close() } }

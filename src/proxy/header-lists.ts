@@ -22,11 +22,11 @@ export function connectionNames (value: string | undefined): ReadonlySet<string>
  * path.
  */
 export const DROPPED_REQUEST: ReadonlySet<string> = new Set([
-  'host', 'cookie', 'cookie2', 'authorization', 'dpop', 'expect', 'content-length', 'forwarded', 'via',
+  'host', 'cookie', 'cookie2', 'authorization', 'dpop', 'expect', 'content-length', 'forwarded', 'x-forwarded', 'via',
   'x-real-ip', 'x-client-ip', 'x-cluster-client-ip', 'true-client-ip', 'cf-connecting-ip', 'fastly-client-ip', 'client-ip',
   'x-originating-ip', 'x-remote-ip', 'x-remote-addr', 'x-http-method', 'x-http-method-override', 'x-method-override',
   'x-original-url', 'x-rewrite-url', 'x-original-uri', 'x-original-host', 'x-host', 'x-auth-request-redirect',
-  'remote-user', 'x-remote-user', 'x-user', 'x-user-id', 'x-username', 'x-userinfo', 'x-user-info', 'x-email', 'x-groups', 'x-roles',
+  'remote-user', 'remote-groups', 'remote-name', 'remote-email', 'x-remote-user', 'x-remote-group', 'x-user', 'x-user-id', 'x-username', 'x-userinfo', 'x-user-info', 'x-email', 'x-groups', 'x-roles',
   'x-authenticated-user', 'x-authenticated-userid', 'x-authenticated-groups', 'x-consumer-id', 'x-consumer-username',
   'x-consumer-custom-id', 'x-credential-identifier', 'x-id-token', 'x-access-token', 'x-jwt-payload', 'x-jwt-assertion',
   'x-ssl-client-cert', 'x-ssl-client-verify', 'x-ssl-client-dn', 'ssl-client-cert', 'x-client-cert', 'client-cert',
@@ -38,7 +38,8 @@ export const DROPPED_REQUEST: ReadonlySet<string> = new Set([
 /** Beginnings of such names. */
 export const DROPPED_REQUEST_PREFIXES: readonly string[] = [
   'x-forwarded-', 'x-auth-request-', 'x-goog-authenticated-user-', 'x-goog-iap-', 'oidc-', 'x-oidc-', 'x-pomerium-', 'x-vouch-',
-  'x-webauth-', 'x-token-', 'bulla-'
+  'x-webauth-', 'x-token-', 'x-authentik-', 'x-appengine-', 'x-remote-extra-', 'x-ms-token-', 'cf-access-', 'tailscale-user-',
+  'impersonate-', 'bulla-'
 ]
 
 /** What an API may not say to the browser in our name. */
@@ -47,7 +48,8 @@ export const DROPPED_RESPONSE: ReadonlySet<string> = new Set([
   'public-key-pins-report-only', 'service-worker-allowed', 'refresh', 'server', 'x-powered-by', 'via', 'alt-svc', 'bulla-error',
   'expect-ct', 'nel', 'report-to', 'reporting-endpoints', 'content-location', 'sourcemap', 'x-sourcemap', 'surrogate-control',
   'cdn-cache-control', 'cloudflare-cdn-cache-control', 'x-accel-redirect', 'x-accel-buffering', 'x-sendfile', 'x-aspnet-version',
-  'x-aspnetmvc-version', 'x-runtime'
+  'x-aspnetmvc-version', 'x-runtime', 'timing-allow-origin', 'origin-agent-cluster', 'set-login', 'speculation-rules',
+  'sec-session-registration', 'activate-storage-access', 'accept-ch', 'critical-ch'
 ])
 
 /** Beginnings of such names: the API's own cross-origin policy is not the app's. */

@@ -47,7 +47,9 @@ const CLOSE_GRACE = 1_000
 export function createPools (options: PoolOptions): Pools {
   const limits = options.limits ?? POOL_LIMITS
   const pools = new Map<string, OriginPool>()
-  const connect = { timeout: CONNECT_TIMEOUT, ...(options.ca === undefined ? {} : { ca: options.ca }) }
+  // Said in so many words, so that no environment variable switches it off.
+  const ca = options.ca === undefined ? {} : { ca: options.ca }
+  const connect = { rejectUnauthorized: true, timeout: CONNECT_TIMEOUT, ...ca }
   return {
     of: (origin) => {
       let pool = pools.get(origin)

@@ -44,6 +44,8 @@ export class RequestBody extends Readable {
     this.#response = response
     this.#limit = limits.limit
     this.#stall = limits.stall
+    // Whoever reads it may have let go of it: an error is nobody's then, and must not end the process.
+    this.on('error', ignore)
   }
 
   override _read (): void {

@@ -15,8 +15,8 @@ export interface ResponseHeaderRules {
 
 /** The head of an answer, ready to be written. */
 export interface AnswerHead {
-  /** Names and values, flat. */
-  readonly headers: string[]
+  /** Names and values, flat; `set-cookie` comes once, with all its values. */
+  readonly headers: Array<string | string[]>
   /** Bytes of the body, or -1 if it has no declared length. */
   readonly contentLength: number
   /** Whether this is a stream of server-sent events. */
@@ -39,12 +39,16 @@ export interface ResponseHeaders {
 }
 
 /** Content types that a browser would run as a document. */
-const ACTIVE_CONTENT = /^\s*(?:text\/(?:html|xml|xsl)|application\/(?:xhtml\+)?xml|[a-z]+\/[\w.-]+\+xml)/i
+const ACTIVE_CONTENT =
+  /(?:^|,)\s*(?:text\/(?:html|xml|xsl)|application\/xml|multipart\/x-mixed-replace|[^\s,;/]+\/[^\s,;/]+\+xml)/i
 
 const EVENT_STREAM = /^\s*text\/event-stream\s*(?:;|$)/i
 
 /** What every forwarded answer carries. */
-const FIXED = ['x-content-type-options', 'nosniff', 'cross-origin-resource-policy', 'same-origin', 'vary', 'Cookie, Origin, Sec-Fetch-Site']
+const FIXED = ['x-content-type-options', 'nosniff', 'cross-origin-resource-policy', 'same-origin']
+
+/** What Bulla itself decides by. */
+const VARY = 'Cookie, Origin, Sec-Fetch-Site'
 
 const MAX_NAMES = 512
 const DROPPED = ''
@@ -74,9 +78,10 @@ export function createResponseHeaders (rules: ResponseHeaderRules): ResponseHead
     raw: readonly Buffer[], status: number, path: string, setCookies: readonly string[],
     cors: Readonly<Record<string, string>> | null
   ): AnswerHead {
-    const headers: string[] = []
+    const headers: AnswerHead['headers'] = []
     const named = connectionNames(headerOf(raw, 'connection'))
     let caching: string | null = null
+    let vary = VARY
     let contentType = ''
     let contentLength = -1
     let hasExpires = false
@@ -89,7 +94,12 @@ export function createResponseHeaders (rules: ResponseHeaderRules): ResponseHead
         caching = caching === null ? value : `${caching}, ${value}`
         continue
       }
-      if (name === 'content-type') contentType = value
+      if (name === 'vary') {
+        vary = `${value}, ${vary}`
+        continue
+      }
+      // Of several types browsers take the last that they know: all of them are looked at.
+      if (name === 'content-type') contentType = contentType === '' ? value : `${contentType},${value}`
       else if (name === 'content-length') {
         if (status === 204) continue
         contentLength = Number(value)
@@ -104,9 +114,11 @@ export function createResponseHeaders (rules: ResponseHeaderRules): ResponseHead
     // S41: an answer that sets a cookie is nobody else's, whatever the upstream or the settings say.
     const value = setCookies.length > 0 ? 'private, no-store' : ownCaching ?? cacheControl(caching, hasExpires, rules.cache)
     if (value !== null) headers.push('cache-control', value)
+    headers.push('vary', vary)
     for (let i = 0; i < fixed.length; i++) headers.push(fixed[i] as string)
     if (!rules.html && ACTIVE_CONTENT.test(contentType)) headers.push('content-security-policy', "sandbox; default-src 'none'")
-    for (let i = 0; i < setCookies.length; i++) headers.push('set-cookie', setCookies[i] as string)
+    // Once, as a list: of repeated names Node keeps the last where something else has set headers before.
+    if (setCookies.length > 0) headers.push('set-cookie', [...setCookies])
     if (cors !== null) for (const name in cors) headers.push(name, cors[name] as string)
     return { headers, contentLength, isEventStream: EVENT_STREAM.test(contentType) }
   }

@@ -46,7 +46,7 @@ export function createApiHandler (
   const allowed = new Set(config.allowed_origins)
 
   function handle (request: FastifyRequest, reply: FastifyReply): void {
-    const target = acceptedTarget(route, request, context.routes)
+    const target = request.apiTarget as Target
     const { origin } = request.headers
     const cors = origin !== undefined && allowed.has(origin) ? corsHeaders(origin) : null
     if (token === 'none') return start(request, reply, target, cors, null, null)
@@ -104,8 +104,22 @@ export function createApiHandler (
   return handle
 }
 
-/** PRX-22: the path that is sent is the one that decided. */
-function acceptedTarget (route: Route, request: FastifyRequest, routes: readonly Route[]): Target {
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** The target of a call, read once; `null` on all other routes. */
+    apiTarget: Target | null
+  }
+}
+
+/**
+ * Reads a call's target (PRX-22: the path that is sent is the one that decided).
+ *
+ * @param route the route that the router found
+ * @param request the call
+ * @param routes all routes
+ * @throws {BullaError} `bad_request`, `not_found`
+ */
+export function acceptedTarget (route: Route, request: FastifyRequest, routes: readonly Route[]): Target {
   const target = readTarget(request.raw.url ?? '', route.config.encoded_slashes)
   if (target === null) throw new BullaError('bad_request', { detail: 'The path is not acceptable.' })
   if (matchRoute(routes, target.path) !== route) throw new BullaError('not_found')
@@ -170,7 +184,9 @@ class ApiCall implements ForwardCall {
 
   async renewed (): Promise<Renewed | null> {
     const { session } = this
-    if (this.#state === null || session?.refreshToken === undefined || this.setCookies.length > 0) return null
+    if (this.#state === null || session?.refreshToken === undefined) return null
+    // What was renewed for this very call is not renewed again.
+    if (session !== this.#state.session) return null
     // An API that refuses whatever it gets must not cost a refresh for each call.
     const age = unixSeconds(this.#context.clock) - session.accessTokenIssuedAt
     if (session.generation > 0 && age < FRESH) return null

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { METHODS } from 'node:http'
 import { rootCertificates } from 'node:tls'
-import type { FastifyInstance, HTTPMethods } from 'fastify'
+import type { FastifyInstance, HTTPMethods, onRequestHookHandler } from 'fastify'
 import type { Config } from '../config/schema.ts'
 import { isLoopback } from '../lib/loopback.ts'
 import { createGuard } from '../plugins/guard.ts'
@@ -10,7 +10,7 @@ import { createForwarder } from '../proxy/forward.ts'
 import type { PoolLimits } from '../proxy/pools.ts'
 import { createRoutes, type Route } from '../proxy/routes.ts'
 import type { Clock } from '../lib/clock.ts'
-import { createApiHandler, type ApiContext } from './api-call.ts'
+import { acceptedTarget, createApiHandler, type ApiContext } from './api-call.ts'
 import { refuseOtherMethods } from './endpoint.ts'
 import { socketRoutes } from './sockets.ts'
 
@@ -32,7 +32,7 @@ export async function apiRoutes (app: FastifyInstance, options: ApiRoutesOptions
   const forwarder = createForwarder({
     ca,
     live,
-    loginUrl: `${config.public_url}${config.base_path}/login`,
+    loginUrl: `${config.base_path}/login`,
     ...(options.poolLimits === undefined ? {} : { limits: options.poolLimits }),
     ...(options.bodyStall === undefined ? {} : { stall: options.bodyStall })
   })
@@ -44,6 +44,7 @@ export async function apiRoutes (app: FastifyInstance, options: ApiRoutesOptions
   // A logger of its own for each request costs more than the few lines are worth: they name the request.
   app.setChildLoggerFactory((logger) => logger)
 
+  app.decorateRequest('apiTarget', null)
   const { sessions, log } = app
   const context: ApiContext = { config, routes, forwarder, sessions, clock: options.clock, log }
   for (const route of routes) registerRoute(app, route, context)
@@ -52,7 +53,7 @@ export async function apiRoutes (app: FastifyInstance, options: ApiRoutesOptions
 
 function registerRoute (app: FastifyInstance, route: Route, context: ApiContext): void {
   const handler = createApiHandler(route, context)
-  const guard = createGuard(context.config, route.config.csrf)
+  const onRequest = admission(route, context)
   const methods = route.config.methods as HTTPMethods[]
   for (const method of methods) {
     const isNew = !app.supportedMethods.includes(method) && METHODS.includes(method)
@@ -64,10 +65,24 @@ function registerRoute (app: FastifyInstance, route: Route, context: ApiContext)
       method: [...methods],
       exposeHeadRoute: false,
       config: { streamsBody: true },
-      onRequest: guard,
+      onRequest,
       handler
     })
     refuseOtherMethods(app, url, methods)
+  }
+}
+
+/** Path first, then the guard, then the session. */
+function admission (route: Route, { config, routes }: ApiContext): onRequestHookHandler {
+  const guard = createGuard(config, route.config.csrf)
+  return function admit (request, reply, done) {
+    try {
+      request.apiTarget = acceptedTarget(route, request, routes)
+    } catch (error) {
+      done(error as Error)
+      return
+    }
+    guard.call(this, request, reply, done)
   }
 }
 

@@ -9,6 +9,7 @@ import { BullaError } from '../lib/errors.ts'
 import { describeError } from '../lib/redact.ts'
 import { sessionIdOf, type LoginState } from '../oidc/login-state.ts'
 import { endSession, endSessionUrl, withoutHint, type EndSession } from '../oidc/logout.ts'
+import { guardPolicy } from '../plugins/guard.ts'
 import { refusal, type GuardPolicy } from '../security/csrf.ts'
 import { logoutPage, logoutPageHeaders } from '../security/logout-page.ts'
 import { isNavigation } from '../security/navigation.ts'
@@ -39,7 +40,9 @@ export async function logoutRoutes (app: FastifyInstance, options: LogoutRoutesO
 
 function addLogout (app: FastifyInstance, { config, clock }: LogoutRoutesOptions): void {
   const { oidc, sessions, revocations } = app
-  const policy: GuardPolicy = { mode: 'header', header: config.csrf.header.toLowerCase(), origin: config.public_url }
+  const policy = guardPolicy(config)
+  // Only a page of the app itself logs out by a form.
+  const formPolicy: GuardPolicy = { ...policy, mode: 'fetch-metadata', allowed: new Set() }
   const clearSiteData = config.clear_site_data.includes('off')
     ? null
     : config.clear_site_data.map((type) => `"${type}"`).join(', ')
@@ -50,7 +53,7 @@ function addLogout (app: FastifyInstance, { config, clock }: LogoutRoutesOptions
     schema: { response: { 200: Type.Object({ logout_url: Type.Union([Type.String(), Type.Null()]) }) } },
     onRequest: async (request) => {
       const code = isNavigation(request.headers)
-        ? refusal({ ...policy, mode: 'fetch-metadata' }, request.method, formHeaders(request.headers))
+        ? refusal(formPolicy, request.method, formHeaders(request.headers))
         : refusal(policy, request.method, request.headers)
       if (code !== null) throw new BullaError(code)
     },

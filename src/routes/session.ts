@@ -40,7 +40,9 @@ export async function sessionRoutes (app: FastifyInstance, options: SessionRoute
       const state = sessions.read(request)
       const { session, setCookies } = await sessions.renewal.refresh(state)
       if (setCookies.length > 0) reply.header('set-cookie', setCookies)
-      return describe(session, state, reply)
+      // What this very answer writes is what holds from now on.
+      const isMarked = sessions.activity.isDue(state)
+      return describe(session, isMarked ? { ...state, lastActiveAt: unixSeconds(clock) } : state, reply)
     }
   })
 

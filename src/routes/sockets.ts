@@ -152,6 +152,8 @@ async function admit (
   const target = readTarget(request.raw.url ?? '', route.config.encoded_slashes)
   if (target === null) throw new BullaError('bad_request', { detail: 'The path is not acceptable.' })
   if (matchRoute(routes, target.path) !== route) throw new BullaError('not_found')
+  // PRX-22: what is sent is the path that decided.
+  request.raw.url = target.path + target.query
   const { token } = route.config
   const state = token === 'none' ? null : app.sessions.read(request)
   if (state === null || (token === 'optional' && state.session === null)) {

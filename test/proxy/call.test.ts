@@ -43,7 +43,7 @@ t.test('PRX-06 without a session a call is 401 and the upstream hears nothing', 
   const answer = await call(world, '/api/x', { headers: { cookie: '' } })
   t.equal(answer.status, 401)
   t.equal(answer.headers.get('bulla-error'), 'login_required')
-  t.match(await answer.json(), { code: 'login_required', login_url: `${world.built.url}/bff/login` })
+  t.match(await answer.json(), { code: 'login_required', login_url: '/bff/login' })
   t.equal(world.upstream.requests.length, 0)
 })
 
@@ -311,4 +311,42 @@ t.test('PRX-30 HEAD, 204, 304 and unusual lengths keep their meaning, on one con
   t.notMatch(trailers, /x-sum/)
   world.upstream.handler = echo
   t.match(await send('GET', echo, /\}\r\n0\r\n\r\n$/), /^HTTP\/1\.1 200 /)
+})
+
+t.test('the path is judged before the guard, the guard before the session', async (t) => {
+  const world = await start(t)
+  for (const [path, headers, code] of [
+    ['/api/%2e%2e/x', '', 'bad_request'],
+    ['/api/x', '', 'csrf_header_missing'],
+    ['/api/x', 'X-CSRF: 1\r\n', 'login_required']
+  ] as const) {
+    const raw = await openRaw(t, world.port)
+    raw.send(`GET ${path} HTTP/1.1\r\nHost: x\r\n${headers}\r\n`)
+    t.match(await raw.until(/bulla-error: \w+/i), new RegExp(`bulla-error: ${code}`, 'i'))
+  }
+  t.equal(world.upstream.requests.length, 0)
+})
+
+t.test('PRX-20/21 encoded_slashes lets %2f through as it is, and still no dot segment', async (t) => {
+  const world = await start(t, { encoded_slashes: true, rewrite_prefix: '/v1' })
+  t.equal((await call(world, '/api/files/a%2Fb?x=%2f')).status, 200)
+  t.equal(last(world.upstream).url, '/v1/files/a%2Fb?x=%2f')
+  for (const path of ['/api/files/..%2fb', '/api/a%2f..%2fb', '/api/a%2f%2fb', '/api%2f..%2fx', '/api/a%252fb']) {
+    const answer = await call(world, path)
+    t.ok([400, 404].includes(answer.status), `${path}: ${answer.status}`)
+  }
+  t.equal(world.upstream.requests.length, 1)
+  const strict = await start(t)
+  t.equal((await call(strict, '/api/files/a%2Fb')).status, 400, 'off by default')
+})
+
+t.test('PRX-07 S10 identity headers of further gateways do not pass', async (t) => {
+  const world = await start(t)
+  const names = [
+    'cf-access-jwt-assertion', 'cf-access-authenticated-user-email', 'x-authentik-username', 'tailscale-user-login', 'remote-groups',
+    'Impersonate-User', 'x_authentik_username', 'x-forwarded', 'x-remote-extra-scopes'
+  ]
+  await call(world, '/api/x', { headers: Object.fromEntries(names.map((name) => [name, 'admin'])) })
+  const { headers } = last(world.upstream)
+  t.strictSame(names.filter((name) => headers[name.toLowerCase()] !== undefined), [])
 })

@@ -1,5 +1,7 @@
 // An upstream that refuses the token: one refresh and one repeat, a stronger login, or its own answer.
 import t from 'tap'
+import { build } from '../support/build.ts'
+import { sessionCookie } from '../support/session-cookie.ts'
 import { startWorld, type World } from '../support/world.ts'
 import type { Upstream } from '../support/upstream.ts'
 
@@ -82,6 +84,43 @@ t.test('PRX-13 an insufficient login becomes step_up_required, its values in the
   t.equal(answer.status, 401)
   t.equal(answer.headers['bulla-error'], 'step_up_required')
   const problem = JSON.parse(answer.text) as { login_url: string }
-  t.equal(problem.login_url, `${world.bulla.url}/bff/login?acr_values=gold&max_age=5`)
+  t.equal(problem.login_url, '/bff/login?acr_values=gold&max_age=5')
   t.equal(answer.headers['set-cookie'], undefined)
+})
+
+t.test('a refusal that breaks off is repeated whole where the route repeats at all', async (t) => {
+  const world = await startWorld(t)
+  const built = await build(t, {
+    settings: { routes: [{ prefix: '/api', upstream: world.upstream.url, retry: 'connect' }] }
+  })
+  let count = 0
+  world.upstream.handler = (_request, response) => {
+    count += 1
+    if (count > 1) return response.writeHead(200, { 'content-length': 6 }).end('served')
+    response.writeHead(401, { 'www-authenticate': INVALID, 'content-length': 100 }).write('begun')
+    return setImmediate(() => { response.destroy() })
+  }
+  const headers = { cookie: await sessionCookie(built), 'x-csrf': '1' }
+  const answer = await fetch(`${built.url}/api/x`, { headers })
+  t.equal(answer.status, 200)
+  t.equal(await answer.text(), 'served')
+  t.equal(count, 2)
+})
+
+t.test('REF-16 in browser mode a refused token costs no refresh: the API\'s 401 passes', async (t) => {
+  const world = await startWorld(t, { settings: { refresh: { mode: 'browser' } } })
+  const built = await build(t, {
+    provider: world.provider,
+    settings: { routes: [{ prefix: '/api', upstream: world.upstream.url }], refresh: { mode: 'browser' } }
+  })
+  refuse(world.upstream, INVALID, 100)
+  const before = world.provider.calls.token
+  const headers = { cookie: await sessionCookie(built, { refreshToken: 'a-refresh-token' }), 'x-csrf': '1' }
+  const answer = await fetch(`${built.url}/api/x`, { headers })
+  t.equal(answer.status, 401)
+  t.equal(await answer.text(), 'theirs')
+  t.equal(answer.headers.get('bulla-error'), null)
+  t.equal(answer.headers.get('set-cookie'), null)
+  t.equal(world.provider.calls.token, before)
+  t.equal(world.upstream.requests.length, 1)
 })

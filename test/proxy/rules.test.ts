@@ -35,7 +35,7 @@ t.test('S41 CAC-01 CAC-03 an answer that sets a cookie is never kept, whatever a
   for (const set of [{}, { 'Cache-Control': 'public' }] as Array<Record<string, string>>) {
     const { headers } = createResponseHeaders({ ...rules, set }).build(raw, 200, '/', ['a=b'], null)
     t.strictSame(headers.filter((_, index) => headers[index - 1] === 'cache-control' && index % 2 === 1), ['private, no-store'])
-    t.equal(headers[headers.indexOf('set-cookie') + 1], 'a=b')
+    t.strictSame(headers[headers.indexOf('set-cookie') + 1], ['a=b'])
   }
   const { headers } = createResponseHeaders({ ...rules, set: {} }).build(raw, 200, '/', [], null)
   t.match(headers[headers.indexOf('vary') + 1], /Cookie/)
@@ -110,4 +110,39 @@ t.test('WSS-04 streams are noted by session, within bounds, and end with it', as
   live.endAll()
   t.strictSame(ended, ['a2', 'b1'])
   t.equal(live.size, 0)
+})
+
+t.test('PRX-17 whatever a browser may take for a document is sandboxed, however its type is spelled', async (t) => {
+  const rules = {
+    location: { origin: 'http://a', base: '', prefix: '/api', publicOrigin: 'http://b', internalHosts: new Set<string>() },
+    html: false,
+    remove: [],
+    set: {},
+    cache: 'no-store' as const
+  }
+  const isSandboxed = (...types: string[]): boolean => {
+    const raw = types.flatMap((type) => ['Content-Type', type]).map((part) => Buffer.from(part))
+    const { headers } = createResponseHeaders(rules).build(raw, 200, '/', [], null)
+    return headers.includes("sandbox; default-src 'none'")
+  }
+  for (const type of [
+    'text/html', ' TEXT/HTML;charset=utf-8', 'image/svg+xml', 'application/xml', 'text/xml', 'application/xhtml+xml',
+    'x-vendor/thing+xml', 'application/json, text/html', 'multipart/x-mixed-replace; boundary=x', 'text/xsl'
+  ]) t.ok(isSandboxed(type), type)
+  t.ok(isSandboxed('application/json', 'text/html'), 'the second of two lines')
+  t.ok(isSandboxed('text/html', 'application/json'), 'the first of two lines')
+  for (const type of ['application/json', 'text/plain', 'text/event-stream', 'application/octet-stream']) t.notOk(isSandboxed(type), type)
+})
+
+t.test('COK-10 CAC-03 cookies come once, with all their values, and the upstream\'s Vary stays in one line with ours', async (t) => {
+  const { headers } = createResponseHeaders({
+    location: { origin: 'http://a', base: '', prefix: '/api', publicOrigin: 'http://b', internalHosts: new Set<string>() },
+    html: false,
+    remove: [],
+    set: {},
+    cache: 'no-store'
+  }).build(['Vary', 'Accept'].map((part) => Buffer.from(part)), 200, '/', ['a=1', 'b=2'], null)
+  t.strictSame(headers[headers.indexOf('set-cookie') + 1], ['a=1', 'b=2'])
+  t.equal(headers[headers.indexOf('vary') + 1], 'Accept, Cookie, Origin, Sec-Fetch-Site')
+  t.equal(headers.filter((name) => name === 'vary').length, 1)
 })

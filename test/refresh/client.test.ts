@@ -106,6 +106,27 @@ t.test('in Chromium', { skip: noChromium() }, async (t) => {
     t.notOk('x-csrf' in (headers as object))
   })
 
+  await t.test('completeLogin ends a login that the app drives, and no code stays in the address', async (t) => {
+    const { stage, tabs: [page] } = await loggedIn(t, browser, { settings: { spa_redirect_uri: '/signed-in' } })
+    await page.evaluate('history.replaceState(null, "", "/x?state=open")')
+    t.strictSame(await page.evaluate('client.completeLogin()'), { handled: false })
+    t.equal(page.url(), `${stage.url}/x?state=open`, 'a state of the app itself is left alone')
+    await page.evaluate('history.replaceState(null, "", "/x?response=yes")')
+    t.strictSame(await page.evaluate('client.completeLogin()'), { handled: false })
+    t.equal(page.url(), `${stage.url}/x?response=yes`)
+    await page.context().clearCookies()
+    const start = `client.fetch('/bff/login/start', {
+      method: 'POST', headers: { 'content-type': 'application/json' }, body: '{"return_to":"/deep?x=1"}'
+    }).then((answer) => answer.json()).then((answer) => answer.authorization_url)`
+    await page.goto(await page.evaluate(start))
+    await page.waitForFunction('globalThis.client !== undefined')
+    t.match(page.url(), /\/signed-in\?.*code=/)
+    const end = await page.evaluate('client.completeLogin()')
+    t.match(end, { handled: true, return_to: '/deep?x=1', session: { authenticated: true } })
+    t.equal(page.url(), `${stage.url}/signed-in`)
+    t.strictSame(await page.evaluate('client.completeLogin()'), { handled: false })
+  })
+
   await t.test('login leaves for the login and comes back to the page', async (t) => {
     const { stage, tabs: [page] } = await loggedIn(t, browser)
     await page.evaluate('history.replaceState(null, "", "/deep/link?x=1#y")')

@@ -47,7 +47,10 @@ t.test('GET /bff/session tells the end by idleness and never moves it', async (t
   const answer = await browser.fetch('/bff/session')
   t.equal(answer.json().idle_expires_at, first.idle_expires_at)
   t.strictSame(answer.setCookies, [])
-  t.strictSame(namesSet(await browser.fetch('/bff/refresh', { method: 'POST' })), ['bulla-idle', 'bulla.0'])
+  const refreshed = await browser.fetch('/bff/refresh', { method: 'POST' })
+  t.strictSame(namesSet(refreshed), ['bulla-idle', 'bulla.0'])
+  t.equal(refreshed.json().idle_expires_at, first.idle_expires_at + 120, 'an answer that moves it tells the new end')
+  t.equal((await sessionOf(browser)).idle_expires_at, first.idle_expires_at + 120)
 })
 
 t.test('without an idle timeout there is no such cookie', async (t) => {

@@ -1,0 +1,193 @@
+// Mixed traffic for minutes: memory stays flat, no socket stays open, nothing is left unhandled (`npm run bench:soak`).
+import { once } from 'node:events'
+import { Agent, createServer, request, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { randomBytes } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { parseArgs } from 'node:util'
+import { loadConfig } from '../src/config/load.ts'
+import { buildServer, type Server } from '../src/server.ts'
+import { keycloak } from './token-sets.ts'
+
+const { values } = parseArgs({
+  options: { smoke: { type: 'boolean', default: false }, seconds: { type: 'string' }, workers: { type: 'string', default: '24' } }
+})
+const SECONDS = Number(values.seconds ?? (values.smoke ? 6 : 300))
+const SESSIONS = values.smoke ? 200 : 5_000
+const BIG = Buffer.alloc(2 * 1024 * 1024, 'x')
+
+/** How much more memory the second half may hold than the first: what is not garbage must not grow. */
+const MOST_GROWTH = values.smoke ? 1.5 : 1.1
+
+/** What one call is to look like. `leaves`: bytes of the answer after which the client goes. */
+interface Traffic {
+  readonly method?: string
+  readonly path: string
+  readonly body?: Buffer
+  readonly headers?: Readonly<Record<string, string>>
+  readonly leaves?: number
+  readonly expect: readonly number[]
+}
+
+const TRAFFIC: Record<string, Traffic> = {
+  small: { path: '/api/small', expect: [200] },
+  'big answer': { path: '/api/big', expect: [200] },
+  upload: { method: 'POST', path: '/api/upload', body: BIG, expect: [200] },
+  'too large': { method: 'POST', path: '/tight/upload', body: BIG, expect: [413] },
+  'leaves early': { path: '/api/big', leaves: 1, expect: [200] },
+  'leaves unanswered': { path: '/api/silent', leaves: 0, expect: [] },
+  events: { path: '/api/events', headers: { accept: 'text/event-stream' }, leaves: 64, expect: [200] },
+  'breaks off': { path: '/api/broken', expect: [200] },
+  'no answer': { path: '/api/reset', expect: [502] },
+  'nobody there': { path: '/gone/x', expect: [502] },
+  'no CSRF header': { path: '/api/small', headers: { 'x-csrf': '' }, expect: [403] },
+  'no session': { path: '/api/small', headers: { cookie: 'bulla.0=nonsense' }, expect: [401] },
+  'bad path': { path: '/api/%2e%2e/x', expect: [400] }
+}
+const KINDS = Object.keys(TRAFFIC)
+
+const unhandled: unknown[] = []
+process.on('unhandledRejection', (reason) => { unhandled.push(reason) })
+process.on('uncaughtException', (error) => { unhandled.push(error) })
+
+const upstream = createServer(answer).listen(0, '127.0.0.1')
+await once(upstream, 'listening')
+const bulla = await start((upstream.address() as AddressInfo).port)
+const cookies = await sessions(bulla.server)
+const agent = new Agent({ keepAlive: true, maxSockets: 256 })
+const counts = new Map<string, number>()
+const wrong = new Map<string, number>()
+const end = performance.now() + SECONDS * 1000
+const samples: number[] = []
+
+const timer = setInterval(sample, SECONDS * 1000 / 40)
+await Promise.all(Array.from({ length: Number(values.workers) }, async (_, worker) => { await work(worker) }))
+clearInterval(timer)
+agent.destroy()
+await sleep(500)
+const [browsers, apis] = await Promise.all([connections(bulla.server.app.server), connections(upstream)])
+await bulla.server.close()
+upstream.close()
+upstream.closeAllConnections()
+report()
+
+/** The API: fast and slow, whole and broken. */
+function answer (incoming: IncomingMessage, response: ServerResponse): void {
+  const path = incoming.url ?? ''
+  if (path.endsWith('/big')) response.writeHead(200, { 'content-length': BIG.length }).end(BIG)
+  else if (path.endsWith('/upload')) incoming.resume().on('end', () => { response.end('{}') })
+  else if (path.endsWith('/silent')) response.on('close', () => { response.destroy() })
+  else if (path.endsWith('/reset')) incoming.socket.destroy()
+  else if (path.endsWith('/broken')) {
+    response.writeHead(200, { 'content-length': 1000 }).write('begun')
+    setImmediate(() => { response.destroy() })
+  } else if (path.endsWith('/events')) {
+    response.writeHead(200, { 'content-type': 'text/event-stream' })
+    const ticker = setInterval(() => { response.write('data: tick tick tick\n\n') }, 5)
+    response.on('close', () => { clearInterval(ticker) })
+  } else response.writeHead(200, { 'content-type': 'application/json' }).end('{"ok":true}')
+}
+
+async function start (api: number): Promise<{ server: Server, port: number }> {
+  const config = loadConfig({
+    settings: {
+      public_url: 'http://localhost:3000',
+      host: '127.0.0.1',
+      port: 0,
+      issuer: 'http://127.0.0.1:9',
+      client_id: 'app',
+      client_secret: 'a-client-secret-of-a-bench',
+      keys: [randomBytes(32).toString('base64url')],
+      admin: { port: 'off' },
+      log: { level: 'silent' },
+      routes: [
+        { prefix: '/api', upstream: `http://127.0.0.1:${api}` },
+        { prefix: '/tight', upstream: `http://127.0.0.1:${api}`, body_limit: 1000 },
+        { prefix: '/gone', upstream: 'http://127.0.0.1:9' }
+      ]
+    }
+  })
+  const server = await buildServer(config, { logger: false })
+  return { server, port: Number(new URL((await server.listen()).url).port) }
+}
+
+async function sessions ({ app }: Server): Promise<string[]> {
+  const now = Math.floor(Date.now() / 1000)
+  const { accessToken, refreshToken } = keycloak()
+  return await Promise.all(Array.from({ length: SESSIONS }, async (_, index) => {
+    const setCookies = await app.sessions.store.write({
+      sid: randomBytes(16).toString('base64url'),
+      generation: 0,
+      subject: `user-${index}`,
+      accessToken,
+      refreshToken,
+      accessTokenExpiresAt: now + 36_000,
+      accessTokenIssuedAt: now,
+      claims: {},
+      createdAt: now,
+      expiresAt: now + 40_000
+    }, null)
+    return setCookies.map((value) => value.split(';', 1)[0] ?? '').filter((pair) => !pair.endsWith('=')).join('; ')
+  }))
+}
+
+async function work (worker: number): Promise<void> {
+  for (let turn = worker; performance.now() < end; turn++) {
+    const kind = KINDS[turn % KINDS.length] as string
+    const traffic = TRAFFIC[kind] as Traffic
+    const status = await call(traffic, cookies[turn * 7919 % cookies.length] ?? '')
+    counts.set(kind, (counts.get(kind) ?? 0) + 1)
+    if (traffic.expect.length > 0 && !traffic.expect.includes(status)) {
+      wrong.set(`${kind}: ${status}`, (wrong.get(`${kind}: ${status}`) ?? 0) + 1)
+    }
+  }
+}
+
+/** One call. @returns its status, or 0 if there was none */
+async function call (traffic: Traffic, cookie: string): Promise<number> {
+  return await new Promise((resolve) => {
+    const { method = 'GET', path, body, leaves } = traffic
+    const headers = { cookie, 'x-csrf': '1', ...traffic.headers }
+    let status = 0
+    const outgoing = request({ host: '127.0.0.1', port: bulla.port, method, path, headers, agent }, (response) => {
+      status = response.statusCode ?? 0
+      let size = 0
+      response.on('data', (chunk: Buffer) => {
+        size += chunk.length
+        if (leaves !== undefined && size >= leaves) outgoing.destroy()
+      })
+      response.on('error', () => {})
+    })
+    outgoing.on('error', () => {})
+    outgoing.on('close', () => { resolve(status) })
+    if (leaves === 0) setTimeout(() => { outgoing.destroy() }, 20)
+    outgoing.end(body)
+  })
+}
+
+function sample (): void {
+  globalThis.gc?.()
+  const { heapUsed, external } = process.memoryUsage()
+  samples.push(heapUsed + external)
+}
+
+async function connections (server: { getConnections (callback: (error: Error | null, count: number) => void): void }): Promise<number> {
+  return await new Promise((resolve) => { server.getConnections((_error, count) => { resolve(count) }) })
+}
+
+function report (): void {
+  const mean = (part: readonly number[]): number => part.reduce((sum, value) => sum + value, 0) / part.length / 1e6
+  const warm = samples.slice(Math.floor(samples.length / 5))
+  const [before, after] = [warm.slice(0, warm.length / 2), warm.slice(warm.length / 2)].map(mean) as [number, number]
+  const total = [...counts.values()].reduce((sum, count) => sum + count, 0)
+  console.log(`${total} calls in ${SECONDS} s: ${[...counts].map(([kind, count]) => `${kind} ${count}`).join(', ')}`)
+  const rows: Array<[string, string, boolean]> = [
+    ['memory held, first and second half', `${before.toFixed(1)} → ${after.toFixed(1)} MB`, after < before * MOST_GROWTH],
+    ['connections of browsers left', String(browsers), browsers === 0],
+    ['connections to the API left', `${apis} (kept alive, 256 at most)`, apis <= 256],
+    ['unexpected answers', wrong.size === 0 ? 'none' : [...wrong].map(([what, count]) => `${what} × ${count}`).join(', '), wrong.size === 0],
+    ['unhandled', unhandled.length === 0 ? 'nothing' : unhandled.map(String).join('; '), unhandled.length === 0]
+  ]
+  for (const [what, measured, holds] of rows) console.log(`| ${what} | ${measured} | ${holds ? 'holds' : 'FALLS SHORT'} |`)
+  process.exitCode = rows.every(([, , holds]) => holds) ? 0 : 1
+}
