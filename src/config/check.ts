@@ -145,7 +145,8 @@ function checkHeaderChanges (route: RouteConfig, where: string, problems: string
 function checkAllowedOrigins (settings: Settings, problems: string[]): void {
   for (const entry of arrayOf(settings.allowed_origins)) {
     const url = parseUrl(entry)
-    if (url === null || !/^https?:$/.test(url.protocol) || url.origin !== entry) {
+    const isExact = url !== null && /^https?:$/.test(url.protocol) && url.origin === entry && !entry.includes('*')
+    if (!isExact) {
       problems.push(`allowed_origins: ${entry} must be an exact origin such as https://app.example, without path and default port.`)
     } else if (url.protocol === 'http:' && !isLoopback(url.hostname)) {
       problems.push(`allowed_origins: ${entry} must be https; http is for loopback hosts only.`)
