@@ -20,15 +20,16 @@ export function nearest (name: string, known: readonly string[]): string | undef
   return best
 }
 
+/** Levenshtein's distance, one row of the table at a time. */
 function editDistance (a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, index) => index)
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i]
-    for (let j = 1; j <= b.length; j++) {
-      const change = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1)
-      next.push(Math.min(change, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1))
-    }
-    row = next
+  for (const [i, letter] of [...a].entries()) {
+    let left = i + 1
+    row = row.map((above, j) => {
+      const diagonal = j === 0 ? 0 : Number(row[j - 1]) + Number(letter !== b[j - 1])
+      left = j === 0 ? left : Math.min(diagonal, above + 1, left + 1)
+      return left
+    })
   }
-  return row[b.length] ?? 0
+  return Number(row.at(-1))
 }

@@ -1,8 +1,9 @@
 // The OpenID Foundation's relying-party modules for the code flow, each by its name, against our own
 // provider.
 import t from 'tap'
+import { createProviderHttp } from '../../src/oidc/http.ts'
 import { BAD_ID_TOKENS, ODD_BUT_RIGHT } from '../support/mutations.ts'
-import { loginCookies, sessionCookies, stage, whoIs } from '../support/login.ts'
+import { loginCookies, sessionCookies, sessionValues, stage, whoIs } from '../support/login.ts'
 
 /** Our names for the modules, and further rules that a case holds. */
 const IDS: Record<string, string> = {
@@ -140,4 +141,61 @@ t.test('oidcc-client-test-signing-key-rotation-just-before-signing DIS-03 and a 
   const person = browser()
   await login(person)
   t.match(await whoIs(person, url), { authenticated: true })
+})
+
+t.test('userinfo', async (t) => {
+  const refused = ['userinfo-invalid-sub', 'userinfo-missing-sub', 'userinfo-signed-wrong-aud', 'userinfo-signed-wrong-iss']
+  const { provider, browser, login, url } = await stage(t, { settings: { userinfo: true, claims: ['name', 'email', 'address'] } })
+  for (const name of refused) {
+    await t.test(`oidcc-client-test-userinfo-invalid-sub IDT-14 IDT-15 ${name}: refused, tokens revoked`, async (t) => {
+      provider.mutate(name)
+      const person = browser()
+      const revoked = provider.count('revoke')
+      t.equal((await login(person)).headers['bulla-error'], 'callback_invalid')
+      t.strictSame(sessionCookies(person), [])
+      await provider.reaches('revoke', revoked + 2)
+    })
+  }
+  await t.test('oidcc-client-test-userinfo-signed IDT-15 a signed answer with a broken signature is refused', async (t) => {
+    provider.mutate('userinfo-signed')
+    const person = browser()
+    await login(person)
+    t.match(await whoIs(person, url), { claims: { email: 'nanni@example.org' } })
+    provider.also({ userinfo: (claims) => { provider.also({ spoil: 'signature' }); return claims } })
+    t.equal((await login(browser())).headers['bulla-error'], 'callback_invalid')
+  })
+  await t.test('oidcc-client-test-scope-userinfo-claims the allow-list decides what the session shows', async (t) => {
+    provider.mutate()
+    const person = browser()
+    await login(person)
+    t.strictSame((await whoIs(person, url)).claims, { name: 'Nanni', email: 'nanni@example.org', address: { locality: 'Ur' } })
+  })
+})
+
+t.test('userinfo adds claims to show: of the login itself the ID token alone speaks', async (t) => {
+  const { app, provider, browser, login, url } = await stage(t, { settings: { userinfo: true } })
+  provider.also({
+    claims: ({ sid: _none, ...claims }) => claims,
+    userinfo: (claims) => ({ ...claims, sid: 'of-another-session', auth_time: 1, email: 'nanni@example.org' })
+  })
+  const person = browser()
+  await login(person)
+  const cookie = sessionValues(person)
+  const request = { headers: { cookie } } as unknown as Parameters<typeof app.sessions.read>[0]
+  const { session } = app.sessions.read(request)
+  t.match(session, { subject: 'u1', claims: { name: 'Nanni', email: 'nanni@example.org' } })
+  t.notOk(session?.providerSid)
+  t.not(session?.authTime, 1)
+  t.match(await whoIs(person, url), { authenticated: true })
+})
+
+t.test('userinfo that is away costs its claims, not the login', async (t) => {
+  const http = createProviderHttp({ timeout: 300 })
+  t.teardown(async () => { await http.close() })
+  const { browser, login, url } = await stage(t, {
+    mutations: ['userinfo-hangs'], deps: { fetch: http.fetch }, settings: { userinfo: true }
+  })
+  const person = browser()
+  await login(person)
+  t.strictSame((await whoIs(person, url)).claims, { name: 'Nanni', roles: ['merchant'] })
 })

@@ -86,10 +86,9 @@ export async function startMisbehavingProvider (
     },
     jwks: async (_call, response) => {
       const [decoy, ec] = [(await keyNamed('decoy')).publicJwk, (await keyNamed('ec', 'ES256')).publicJwk]
-      const decoys = { decoy, ec }
       const alternate = (await keyNamed('alternate', 'PS256')).publicJwk
-      const right: JWK[] = [(await keyNamed(kid)).publicJwk, decoys.ec, alternate]
-      const keys = mutations.reduce((so, mutation) => mutation.jwks?.(so, decoys) ?? so, right)
+      const right: JWK[] = [(await keyNamed(kid)).publicJwk, ec, alternate]
+      const keys = mutations.reduce((so, mutation) => mutation.jwks?.(so, { decoy, ec }) ?? so, right)
       send(response, 200, { keys })
     },
     authorize: async ({ params }, response) => {
