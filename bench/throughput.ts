@@ -143,11 +143,11 @@ function measure (target: Target, seconds: number): Result {
   return { rate, p50, p99, perCpuSecond: Number(/REQUESTS (\d+)/.exec(run.stdout)?.[1]) / spent }
 }
 
-/** User and system time so far, as Linux counts it, of a process and its children: nginx works in one of those. */
+/** User and system time so far of a process and its children, in one of which nginx works. */
 function cpuSeconds ({ pid }: Pick<ChildProcess, 'pid'>): number {
   if (!existsSync(`/proc/${pid}/stat`)) return Number.NaN
   const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? []
-  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter((child) => child !== '')
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').match(/\d+/g) ?? []
   const own = (Number(fields[11]) + Number(fields[12])) / 100
   return children.reduce((sum, child) => sum + cpuSeconds({ pid: Number(child) }), own)
 }
