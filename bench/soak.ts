@@ -183,7 +183,8 @@ function report (): void {
   const warm = samples.slice(Math.floor(samples.length / 5))
   const [before, after] = [warm.slice(0, warm.length / 2), warm.slice(warm.length / 2)].map(mean) as [number, number]
   const total = [...counts.values()].reduce((sum, count) => sum + count, 0)
-  console.log(`${total} calls in ${SECONDS} s: ${[...counts].map(([kind, count]) => `${kind} ${count}`).join(', ')}`)
+  const kinds = [...counts].map(([kind, count]) => `${kind} ${count}`).join(', ')
+  console.log(`${total} calls in ${SECONDS} s: ${kinds}`)
   const amiss = [...wrong].map(([what, count]) => `${what} × ${count}`).join(', ')
   const memory = `${before.toFixed(1)} → ${after.toFixed(1)} MB`
   const rows: Array<[string, string, boolean]> = [
@@ -193,6 +194,8 @@ function report (): void {
     ['unexpected answers', amiss === '' ? 'none' : amiss, amiss === ''],
     ['unhandled', unhandled.map(String).join('; ') || 'nothing', unhandled.length === 0]
   ]
-  for (const [what, measured, holds] of rows) console.log(`| ${what} | ${measured} | ${holds ? 'holds' : 'FALLS SHORT'} |`)
+  for (const [what, measured, holds] of rows) {
+    console.log(`| ${what} | ${measured} | ${holds ? 'holds' : 'FALLS SHORT'} |`)
+  }
   process.exitCode = rows.every(([, , holds]) => holds) ? 0 : 1
 }

@@ -7,8 +7,8 @@ import { join } from 'node:path'
 import { median } from './statistics.ts'
 
 const isSmoke = process.argv.includes('--smoke')
-const ROUNDS = isSmoke ? 3 : 7
-const SECONDS = isSmoke ? 1 : 3
+const ROUNDS = numberOf('rounds', isSmoke ? 3 : 7)
+const SECONDS = numberOf('seconds', isSmoke ? 1 : 3)
 const SESSIONS = isSmoke ? 500 : 50_000
 const CONNECTIONS = 64
 const BODY = JSON.stringify({ orders: Array.from({ length: 10 }, (_, id) => ({ id, item: 'copper ingot', kilograms: 12.5, grade: 'fine' })) })
@@ -52,6 +52,12 @@ try {
 } finally {
   for (const child of children) child.kill('SIGTERM')
   rmSync(folder, { recursive: true, force: true })
+}
+
+/** `--rounds=4`, `--seconds=2`. */
+function numberOf (name: string, usual: number): number {
+  const given = process.argv.find((argument) => argument.startsWith(`--${name}=`))
+  return given === undefined ? usual : Number(given.split('=')[1])
 }
 
 function has (command: string): boolean {
@@ -127,7 +133,7 @@ request = function () index = index % count + 1 return requests[index] end
 done = function (summary, latency)
   io.write(string.format("REQUESTS %d\\n", summary.requests))
   io.write(string.format("RESULT %f %f %f %d\\n", summary.requests / summary.duration * 1e6, latency:percentile(50) / 1000, latency:percentile(99) / 1000,
-    summary.errors.connect + summary.errors.read + summary.errors.write + summary.errors.status + summary.errors.timeout))
+    summary.errors.connect + summary.errors.read + summary.errors.write + summary.errors.status))
 end`)
 }
 

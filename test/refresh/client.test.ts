@@ -119,7 +119,6 @@ t.test('in Chromium', { skip: noChromium() }, async (t) => {
       method: 'POST', headers: { 'content-type': 'application/json' }, body: '{"return_to":"/deep?x=1"}'
     }).then((answer) => answer.json()).then((answer) => answer.authorization_url)`
     await page.goto(await page.evaluate(start))
-    await page.waitForFunction('globalThis.client !== undefined')
     t.match(page.url(), /\/signed-in\?.*code=/)
     const end = await page.evaluate('client.completeLogin()')
     t.match(end, { handled: true, return_to: '/deep?x=1', session: { authenticated: true } })
