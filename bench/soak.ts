@@ -179,12 +179,13 @@ async function connections (server: Server['app']['server']): Promise<number> {
 }
 
 function report (): void {
-  const mean = (part: readonly number[]): number => part.reduce((sum, value) => sum + value, 0) / part.length / 1e6
+  const sum = (numbers: Iterable<number>): number => [...numbers].reduce((total, number) => total + number, 0)
+  const mean = (part: readonly number[]): number => sum(part) / part.length / 1e6
   const warm = samples.slice(Math.floor(samples.length / 5))
-  const [before, after] = [warm.slice(0, warm.length / 2), warm.slice(warm.length / 2)].map(mean) as [number, number]
-  const total = [...counts.values()].reduce((sum, count) => sum + count, 0)
+  const half = Math.floor(warm.length / 2)
+  const [before, after] = [mean(warm.slice(0, half)), mean(warm.slice(half))]
   const kinds = [...counts].map(([kind, count]) => `${kind} ${count}`).join(', ')
-  console.log(`${total} calls in ${SECONDS} s: ${kinds}`)
+  console.log(`${sum(counts.values())} calls in ${SECONDS} s: ${kinds}`)
   const amiss = [...wrong].map(([what, count]) => `${what} × ${count}`).join(', ')
   const memory = `${before.toFixed(1)} → ${after.toFixed(1)} MB`
   const rows: Array<[string, string, boolean]> = [
