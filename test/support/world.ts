@@ -32,7 +32,10 @@ export async function startWorld (t: Teardown, options: WorldOptions = {}): Prom
   const port = await freePort()
   const url = `http://localhost:${port}`
   const provider = await startProvider(t, {
-    redirectUris: [`${url}/bff/callback`], postLogoutRedirectUris: [`${url}/bff/logged-out`], ...options.provider
+    // The second one is the page of an app that takes the answer of a login itself.
+    redirectUris: [`${url}/bff/callback`, `${url}/signed-in`],
+    postLogoutRedirectUris: [`${url}/bff/logged-out`],
+    ...options.provider
   })
   const upstream = await startUpstream(t)
   const bulla = await build(t, {
