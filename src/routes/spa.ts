@@ -5,7 +5,7 @@ import staticFiles from '@fastify/static'
 import type { FastifyInstance } from 'fastify'
 import { BullaError } from '../lib/errors.ts'
 import { isNavigation } from '../security/navigation.ts'
-import { appHeaders, documentHeaders } from '../security/response-policy.ts'
+import { appHeaders, documentHeadersFor } from '../security/response-policy.ts'
 
 /** A file name with a hash of 8 or more characters before its extension never changes. */
 const HASHED = /[.-](?=[A-Za-z0-9_-]*\d)[A-Za-z0-9_-]{8,}\.[a-z0-9]+$/
@@ -33,7 +33,8 @@ export async function spaRoutes (app: FastifyInstance, options: SpaRoutesOptions
       for (const [name, value] of Object.entries(common)) reply.header(name, value)
       reply.header('cache-control', HASHED.test(path) ? 'public, max-age=31536000, immutable' : 'no-cache')
       if (!path.endsWith('.html')) return
-      for (const [name, value] of Object.entries(documentHeaders)) reply.header(name, value)
+      const headers = documentHeadersFor(app.oidc.provider)
+      for (const [name, value] of Object.entries(headers)) reply.header(name, value)
     }
   })
 

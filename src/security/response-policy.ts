@@ -45,7 +45,7 @@ export function appHeaders (publicUrl: string): Readonly<Record<string, string>>
 }
 
 /** Headers of the app's documents, beyond those of its files. */
-export const documentHeaders: Readonly<Record<string, string>> = {
+const documentHeaders: Readonly<Record<string, string>> = {
   'content-security-policy': APP_CSP,
   'x-frame-options': 'DENY'
 }

@@ -4,6 +4,7 @@ import t, { type Test } from 'tap'
 import { build, freePort } from '../support/build.ts'
 import { newContext, noChromium, startChromium } from '../support/chromium.ts'
 import { startUpstream } from '../support/upstream.ts'
+import { startProvider } from '../support/provider.ts'
 import { startMisbehavingProvider } from '../support/misbehaving-provider.ts'
 
 const skip = noChromium()
@@ -114,4 +115,23 @@ t.test('CBE-12 form_post from another site works in a real browser, Strict cooki
   await page.getByText('The app').waitFor()
   t.equal(new URL(page.url()).pathname, '/orders')
   t.match(await page.evaluate(whoIs), { authenticated: true })
+})
+
+t.test('RPI-01 a form of a served page logs out at the provider too, whatever the page\'s policy', { skip }, async (t) => {
+  const port = await freePort()
+  const origin = `http://localhost:${port}`
+  const provider = await startProvider(t, {
+    redirectUris: [`${origin}/bff/callback`], postLogoutRedirectUris: [`${origin}/bff/logged-out`]
+  })
+  const spa = t.testdir({
+    'index.html': '<!doctype html><title>app</title><form method="post" action="/bff/logout"><button>Leave</button></form>'
+  })
+  const { url } = await build(t, { provider, port, settings: { spa: join(spa) } })
+  const page = await (await newContext(t, chromium)).newPage()
+  await page.goto(`${url}/bff/login`)
+  const heard = provider.nextCall('end_session')
+  await page.getByText('Leave').click()
+  t.ok(await heard, 'the provider has heard of it')
+  await page.waitForURL((address) => address.pathname === '/' && address.origin === url)
+  t.match(await page.evaluate(whoIs), { authenticated: false })
 })
