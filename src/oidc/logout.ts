@@ -83,8 +83,7 @@ const REVOCATION_TIMEOUT = 5_000
  * @see https://www.rfc-editor.org/rfc/rfc7009
  */
 export async function revokeTokens (
-  metadata: oauth.AuthorizationServer, client: OidcClient, tokens: Partial<Pick<Session, 'refreshToken' | 'accessToken'>>,
-  onFailure: (error: unknown) => void = () => {}
+  metadata: oauth.AuthorizationServer, client: OidcClient, tokens: Partial<Pick<Session, 'refreshToken' | 'accessToken'>>
 ): Promise<RevocationOutcome[]> {
   if (metadata.revocation_endpoint === undefined) return []
   const signal = AbortSignal.timeout(REVOCATION_TIMEOUT)
@@ -98,7 +97,6 @@ export async function revokeTokens (
       await oauth.processRevocationResponse(response)
       outcomes.push({ kind: 'revoked' })
     } catch (cause) {
-      onFailure(cause)
       outcomes.push({ kind: 'failed', hint, cause })
     }
   }
