@@ -78,7 +78,6 @@ const REVOCATION_TIMEOUT = 5_000
  * @param metadata of the provider
  * @param client who revokes
  * @param tokens the session, or what a failed login was issued
- * @param onFailure is told of each token that may still live
  * @returns what became of each token; none if the provider has no such endpoint
  * @see https://www.rfc-editor.org/rfc/rfc7009
  */
