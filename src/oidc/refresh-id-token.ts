@@ -24,8 +24,7 @@ const NO_KEY_FITS: ReadonlySet<unknown> = new Set(['ERR_JWKS_NO_MATCHING_KEY', '
  * Holds the ID token of a refresh against the session.
  *
  * While the keys cannot be had, the claims alone are compared and none is taken over: the answer came from
- * the
- * token endpoint itself over TLS (OIDC Core 3.1.3.7, point 6), and the refresh token is spent already.
+ * the token endpoint itself over TLS (OIDC Core 3.1.3.7, point 6), and the refresh token is spent already.
  *
  * @param idToken as it came
  * @param before the session so far

@@ -33,9 +33,10 @@ const RETRY_EVERY = 2_000
 
 export const oidcPlugin = fp(async function oidcPlugin (app: FastifyInstance, options: OidcPluginOptions) {
   const { config, clock } = options
-  const http = options.fetch === undefined ? createProviderHttp({ caFile: config.issuer_ca }) : null
-  const fetch = options.fetch ?? http?.fetch
-  if (fetch === undefined) throw new TypeError('no fetch')
+  const http = options.fetch === undefined
+    ? createProviderHttp({ caFile: config.issuer_ca })
+    : { fetch: options.fetch, close: async () => {} }
+  const { fetch } = http
   const provider = createProvider({ issuer: config.issuer, fetch })
   const client = createOidcClient({
     issuer: config.issuer,
@@ -66,6 +67,6 @@ export const oidcPlugin = fp(async function oidcPlugin (app: FastifyInstance, op
   app.addHook('onClose', async () => {
     isClosed = true
     clearTimeout(timer)
-    await http?.close()
+    await http.close()
   })
 }, { name: 'bulla-oidc', fastify: '5.x' })
