@@ -1,4 +1,4 @@
-// What coverage is measured of: the product, whichever test runs; demo, benches and test support are not counted.
+// What coverage is measured of: the product, whichever test runs; demo, benches and test support do not count.
 import { readdirSync } from 'node:fs'
 
 const sources = readdirSync('src', { recursive: true, encoding: 'utf8' })
