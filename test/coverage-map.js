@@ -1,4 +1,4 @@
-// What coverage is measured of: the product, whichever test runs; demo, benches and test support do not count.
+// What coverage is measured of: the product, whichever test runs; not demo, benches and test support.
 import { readdirSync } from 'node:fs'
 
 const sources = readdirSync('src', { recursive: true, encoding: 'utf8' })
