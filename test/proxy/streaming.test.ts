@@ -146,7 +146,7 @@ t.test('PRX-29 an upstream is read no faster than the browser reads', async (t) 
 })
 
 t.test('PRX-29 a browser is read no faster than the upstream reads', async (t) => {
-  const world = await start(t, { body_limit: '100mb' }, {}, { readBodies: false })
+  const world = await start(t, { body_limit: '100mb', timeout: '2s' }, { bodyStall: 1000 }, { readBodies: false })
   const total = 64 * 1024 * 1024
   world.upstream.handler = () => {}
   const coming = world.upstream.nextRequest()
