@@ -1,8 +1,6 @@
-// How the authorization server is called: TLS verified, no redirects, time and size limits, one connection
-// pool.
-import { readFileSync } from 'node:fs'
-import { rootCertificates } from 'node:tls'
+// How the authorization server is called: TLS verified, no redirects, time and size limits, one pool.
 import { Agent, fetch as undiciFetch } from 'undici'
+import { trustedCertificates } from '../lib/certificates.ts'
 
 /**
  * Milliseconds for a whole call to the authorization server, from connecting to the last byte of the answer.
@@ -30,13 +28,13 @@ export interface ProviderHttpOptions {
 
 /**
  * Creates the HTTP client for the authorization server. Redirects are handed out as they are and never
- * followed:
- * what they point to would get credentials that were meant for somebody else.
+ * followed: what they point to would get credentials that were meant for somebody else.
  *
  * @param options limits and CA
  */
 export function createProviderHttp (options: ProviderHttpOptions = {}): ProviderHttp {
   const timeout = options.timeout ?? CALL_TIMEOUT
+  const ca = trustedCertificates(options.caFile)
   const agent = new Agent({
     connections: 32,
     maxResponseSize: options.maxResponseSize ?? MAX_RESPONSE,
@@ -44,7 +42,7 @@ export function createProviderHttp (options: ProviderHttpOptions = {}): Provider
     bodyTimeout: timeout,
     connect: {
       timeout: Math.min(timeout, 5_000),
-      ...(options.caFile === undefined ? {} : { ca: [...rootCertificates, readFileSync(options.caFile, 'utf8')] })
+      ...(ca === undefined ? {} : { ca })
     }
   })
   const fetch: Fetch = async (url, init: { signal?: AbortSignal }) => {

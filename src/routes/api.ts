@@ -1,9 +1,8 @@
 // The proxied routes: guard, then session, then forward.
-import { readFileSync } from 'node:fs'
 import { METHODS } from 'node:http'
-import { rootCertificates } from 'node:tls'
 import type { FastifyInstance, HTTPMethods, onRequestHookHandler } from 'fastify'
 import type { Config } from '../config/schema.ts'
+import { trustedCertificates } from '../lib/certificates.ts'
 import { isLoopback } from '../lib/loopback.ts'
 import { createGuard } from '../plugins/guard.ts'
 import { createForwarder } from '../proxy/forward.ts'
@@ -28,7 +27,7 @@ export async function apiRoutes (app: FastifyInstance, options: ApiRoutesOptions
   const { config } = options
   const routes = createRoutes(config)
   const { liveStreams: live } = app
-  const ca = config.upstream_ca === undefined ? undefined : [...rootCertificates, readFileSync(config.upstream_ca, 'utf8')]
+  const ca = trustedCertificates(config.upstream_ca)
   const forwarder = createForwarder({
     ca,
     live,

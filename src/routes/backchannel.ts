@@ -1,8 +1,7 @@
 // Back-channel logout: the provider says who is logged out; this replica and its peers end their sessions.
-import { readFileSync } from 'node:fs'
-import { rootCertificates } from 'node:tls'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Config } from '../config/schema.ts'
+import { trustedCertificates } from '../lib/certificates.ts'
 import { unixSeconds, type Clock } from '../lib/clock.ts'
 import { BullaError } from '../lib/errors.ts'
 import { createExpiringMap } from '../lib/expiring-map.ts'
@@ -35,7 +34,7 @@ export async function backchannelRoutes (
   const peers = createPeers({
     peers: config.peers,
     path: `${config.base_path}${url}`,
-    ca: config.upstream_ca === undefined ? undefined : [...rootCertificates, readFileSync(config.upstream_ca, 'utf8')],
+    ca: trustedCertificates(config.upstream_ca),
     onMissed: (peer, cause) => {
       revocations.counts.add('peers_missed')
       app.log.error({ peer, cause: describeError(cause) }, 'a peer was not told of a logout: its sessions live on there')
