@@ -1,9 +1,8 @@
 // Puts the parts together: the public and the admin listener, plugins and routes in their order; no logic.
 import type { Server as HttpServer } from 'node:http'
-import Fastify, { LogController, type FastifyHttpOptions, type FastifyInstance, type FastifyServerOptions } from 'fastify'
+import Fastify, { LogController, type FastifyHttpOptions, type FastifyInstance } from 'fastify'
 import { ADMIN_OFF, type Config } from './config/schema.ts'
 import { systemClock, type Clock } from './lib/clock.ts'
-import { pathOnly } from './lib/redact.ts'
 import { createRequestIds } from './lib/request-id.ts'
 import type { Fetch } from './oidc/http.ts'
 import { corsPlugin } from './plugins/cors.ts'
@@ -12,6 +11,7 @@ import { errorsPlugin } from './plugins/errors.ts'
 import { createGate } from './plugins/gate.ts'
 import { limitsPlugin } from './plugins/limits.ts'
 import { liveStreamsPlugin } from './plugins/live-streams.ts'
+import { REQUEST_ID_LABEL, useLog, type LogOptions } from './plugins/logging.ts'
 import { oidcPlugin } from './plugins/oidc.ts'
 import { revocationPlugin } from './plugins/revocation.ts'
 import { sessionPlugin } from './plugins/session.ts'
@@ -46,8 +46,8 @@ export interface Dependencies {
   readonly fetch?: Fetch
   /** Sessions that are over before their time. Default: a list in the memory of this process. */
   readonly revocationList?: RevocationList
-  /** Fastify's logger option. Default: pino at `log.level`. */
-  readonly logger?: FastifyServerOptions['logger']
+  /** The options of the log, or `false` for none. Default: pino at `log.level`, to standard output. */
+  readonly logger?: LogOptions
   /** Connections to each upstream. Default: `POOL_LIMITS`. */
   readonly poolLimits?: PoolLimits
   /** Milliseconds that a request's body may stall. Default: 30,000. */
@@ -74,6 +74,7 @@ export interface Server {
  */
 export async function buildServer (config: Config, deps: Dependencies = {}): Promise<Server> {
   const app = Fastify(publicOptions(config, deps))
+  useLog(app, deps.logger ?? { level: config.log.level })
   // A header that is passed over could be a second Host; 16 KiB bound their number.
   app.server.maxHeadersCount = 0
   holdContinue(app.server)
@@ -110,29 +111,36 @@ export async function registerBulla (
   addUpgradeConstraint(app)
   await app.register(async (scope) => {
     await scope.register(errorsPlugin, { config })
-    await scope.register(limitsPlugin, { bodyTime: deps.bodyStall })
     await scope.register(corsPlugin, { config })
-    await scope.register(async (endpoints) => {
-      endpoints.addHook('onRequest', async (_request, reply) => { reply.headers(ENDPOINT_HEADERS) })
-      // A route, not a handler of last resort: the app's own files stand behind everything.
-      endpoints.route({
-        method: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'],
-        url: '/*',
-        exposeHeadRoute: false,
-        onRequest: async () => { throw new BullaError('not_found') },
-        handler: async () => { throw new BullaError('not_found') }
-      })
-      await endpoints.register(loginRoutes, { config, clock })
-      await endpoints.register(sessionRoutes, { config, clock })
-      await endpoints.register(logoutRoutes, { config, clock })
-      if (config.backchannel_logout) await endpoints.register(backchannelRoutes, { config, clock })
-      await endpoints.register(healthRoutes)
-      await endpoints.register(clientRoutes)
-    }, { prefix: config.base_path })
+    // The hooks of the others are not for the path of the calls, which asks what it must by itself.
     await scope.register(apiRoutes, { config, clock, poolLimits: deps.poolLimits, bodyStall: deps.bodyStall })
-    if (config.spa === undefined) scope.setNotFoundHandler(async () => { throw new BullaError('not_found') })
-    else await scope.register(documentRoutes, { config, spa: config.spa })
+    await scope.register(async (rest) => {
+      await rest.register(limitsPlugin, { bodyTime: deps.bodyStall })
+      await rest.register(endpoints, { config, clock, prefix: config.base_path })
+      if (config.spa === undefined) rest.setNotFoundHandler(async () => { throw new BullaError('not_found') })
+      else await rest.register(documentRoutes, { config, spa: config.spa })
+    })
   })
+}
+
+/** Everything under the base path. */
+async function endpoints (scope: FastifyInstance, options: { config: Config, clock: Clock }): Promise<void> {
+  const { config, clock } = options
+  scope.addHook('onRequest', async (_request, reply) => { reply.headers(ENDPOINT_HEADERS) })
+  // A route, not a handler of last resort: the app's own files stand behind everything.
+  scope.route({
+    method: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'],
+    url: '/*',
+    exposeHeadRoute: false,
+    onRequest: async () => { throw new BullaError('not_found') },
+    handler: async () => { throw new BullaError('not_found') }
+  })
+  await scope.register(loginRoutes, { config, clock })
+  await scope.register(sessionRoutes, { config, clock })
+  await scope.register(logoutRoutes, { config, clock })
+  if (config.backchannel_logout) await scope.register(backchannelRoutes, { config, clock })
+  await scope.register(healthRoutes)
+  await scope.register(clientRoutes)
 }
 
 /** The app itself, its files or its development server, behind the gate if there is one. */
@@ -157,11 +165,8 @@ async function buildAdmin (app: FastifyInstance, config: Config): Promise<Fastif
 
 function publicOptions (config: Config, deps: Dependencies): FastifyHttpOptions<HttpServer> {
   return {
-    logger: deps.logger ?? {
-      level: config.log.level,
-      serializers: { req: (request) => ({ method: request.method, path: pathOnly(request.url ?? '') }) }
-    },
-    logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'request_id' }),
+    logger: false,
+    logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: REQUEST_ID_LABEL }),
     trustProxy: config.trusted_proxies.length > 0 ? [...config.trusted_proxies] : false,
     genReqId: createRequestIds(),
     exposeHeadRoutes: false,

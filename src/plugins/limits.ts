@@ -1,6 +1,6 @@
 // What every request must keep to before anything looks at it: one Host, a bounded URL, a body that
-// keeps coming.
-import type { FastifyInstance, FastifyRequest } from 'fastify'
+// keeps coming. The proxied routes ask requestFault by themselves, and time their streams by themselves.
+import type { FastifyInstance, FastifyRequest, onRequestHookHandler } from 'fastify'
 import fp from 'fastify-plugin'
 import { BullaError } from '../lib/errors.ts'
 import { sendContinue } from '../proxy/expect.ts'
@@ -14,13 +14,12 @@ const BODY_TIME = 30_000
 export const limitsPlugin = fp(async function limitsPlugin (
   app: FastifyInstance, options: { bodyTime?: number | undefined }
 ) {
-  app.addHook('onRequest', (request, _reply, done) => { done(fault(request)) })
+  app.addHook('onRequest', limitRequest)
 
   app.addHook('preParsing', (request, reply, payload, done) => {
     const { raw } = request
     const { headers } = raw
     if (headers['content-length'] === undefined && headers['transfer-encoding'] === undefined) return done(null, payload)
-    if (request.routeOptions.config.streamsBody === true) return done(null, payload)
     sendContinue(raw, reply.raw)
     const timer = setTimeout(() => {
       if (!reply.sent) reply.send(new BullaError('request_timeout', { detail: 'The body stalled.' }))
@@ -32,14 +31,16 @@ export const limitsPlugin = fp(async function limitsPlugin (
   })
 }, { name: 'bulla-limits', fastify: '5.x' })
 
-declare module 'fastify' {
-  interface FastifyContextConfig {
-    /** The route reads its body itself, as a stream, with limits of its own. */
-    streamsBody?: boolean
-  }
-}
+/** The limits of a request's header, as an `onRequest` hook. */
+export const limitRequest: onRequestHookHandler = (request, _reply, done) => { done(requestFault(request)) }
 
-function fault (request: FastifyRequest): BullaError | undefined {
+/**
+ * What is wrong with a request before anything looks at it.
+ *
+ * @param request as it came
+ * @returns `url_too_long`, `bad_request`, or `undefined`
+ */
+export function requestFault (request: FastifyRequest): BullaError | undefined {
   const { raw } = request
   if ((raw.url ?? '').length > MAX_URL) return new BullaError('url_too_long', { detail: `The limit is ${MAX_URL} bytes.` })
   const hosts = countHosts(raw.rawHeaders)

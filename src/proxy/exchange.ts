@@ -5,6 +5,7 @@ import { drain } from '../lib/drain.ts'
 import { overloaded, upstreamFailure } from './failures.ts'
 import type { ForwardCall } from './forward.ts'
 import type { LiveStreams } from './live.ts'
+import type { Outbox } from './outbox.ts'
 import type { UpstreamPool } from './pools.ts'
 import type { RequestBody } from './request-body.ts'
 import type { RequestFacts } from './request-headers.ts'
@@ -16,10 +17,10 @@ const kExchange = Symbol('bulla.exchange')
 
 type Response = ServerResponse & { [kExchange]?: Exchange }
 
-/** What all calls share: the open streams, and where a stronger login begins. */
-export interface Common { readonly live: LiveStreams, readonly loginUrl: string }
+/** What all calls share: the open streams, the answers of this turn, where a stronger login begins. */
+export interface Common { readonly live: LiveStreams, readonly outbox: Outbox, readonly loginUrl: string }
 
-/** The most bytes that are written in one piece with the header. */
+/** The most bytes of a body that are written in one piece with the header. */
 const ONE_PIECE = 16 * 1024
 
 class ClientLeft extends Error {}
@@ -79,12 +80,12 @@ export class Exchange implements Dispatcher.DispatchHandler {
     if (this.#held !== null) return this.#hold(chunk)
     const { response } = this.#call
     if (this.#remaining === chunk.length) {
-      // As text, Node writes it in one piece with the header; end(chunk) would make a costly vector of both.
       this.#isOver = true
-      if (this.#hasWritten || chunk.length > ONE_PIECE) response.write(chunk)
-      else response.write(latin1(chunk), 'latin1')
-      response.socket?.uncork()
-      response.end()
+      if (this.#hasWritten || chunk.length > ONE_PIECE) {
+        response.write(chunk)
+        response.socket?.uncork()
+        response.end()
+      } else this.#common.outbox.add(response, latin1(chunk))
       return true
     }
     if (this.#remaining > 0) this.#remaining -= chunk.length

@@ -1,10 +1,11 @@
 // Forwards one call: undici's dispatcher writes the upstream's answer straight to the browser's socket.
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { BullaError } from '../lib/errors.ts'
-import { Exchange } from './exchange.ts'
+import { Exchange, type Common } from './exchange.ts'
 import { overloaded } from './failures.ts'
 import type { LiveStreams, StreamSession } from './live.ts'
 import type { Target } from './paths.ts'
+import { Outbox } from './outbox.ts'
 import { createPools, type PoolLimits } from './pools.ts'
 import { BODY_STALL, hasBody, RequestBody } from './request-body.ts'
 import type { RequestFacts } from './request-headers.ts'
@@ -65,6 +66,7 @@ export interface ForwarderOptions {
 export function createForwarder (options: ForwarderOptions): Forwarder {
   const { stall = BODY_STALL } = options
   const pools = createPools(options)
+  const common: Common = { live: options.live, outbox: new Outbox(), loginUrl: options.loginUrl }
 
   function forward (call: ForwardCall): void {
     const { request, response, route } = call
@@ -73,7 +75,7 @@ export function createForwarder (options: ForwarderOptions): Forwarder {
     const isStream = isEventStreamRequest(request)
     const body = bodyOf(call, stall)
     if (!pool.take(isStream)) throw overloaded()
-    new Exchange(call, pool, isStream, body, options).start()
+    new Exchange(call, pool, isStream, body, common).start()
   }
 
   return { forward, close: async () => { await pools.close() } }

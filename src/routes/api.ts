@@ -5,6 +5,7 @@ import type { Config } from '../config/schema.ts'
 import { trustedCertificates } from '../lib/certificates.ts'
 import { isLoopback } from '../lib/loopback.ts'
 import { createGuard } from '../plugins/guard.ts'
+import { limitRequest, requestFault } from '../plugins/limits.ts'
 import { createForwarder } from '../proxy/forward.ts'
 import type { PoolLimits } from '../proxy/pools.ts'
 import { createRoutes, type Route } from '../proxy/routes.ts'
@@ -41,13 +42,19 @@ export async function apiRoutes (app: FastifyInstance, options: ApiRoutesOptions
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', (_request, _payload, done) => { done(null) })
   // A logger of its own for each request costs more than the few lines are worth: they name the request.
-  app.setChildLoggerFactory((logger) => logger)
+  app.setChildLoggerFactory(() => app.log)
 
   app.decorateRequest('apiTarget', null)
   const { sessions, log } = app
   const context: ApiContext = { config, routes, forwarder, sessions, clock: options.clock, log }
   for (const route of routes) registerRoute(app, route, context)
-  await socketRoutes(app, { config, routes, live, ca })
+  await app.register(async (scope) => {
+    scope.addHook('onRequest', limitRequest)
+    for (const { prefix, config: { methods } } of routes) {
+      for (const url of urlsOf(prefix)) refuseOtherMethods(scope, url, methods as HTTPMethods[])
+    }
+    await socketRoutes(scope, { config, routes, live, ca })
+  })
 }
 
 function registerRoute (app: FastifyInstance, route: Route, context: ApiContext): void {
@@ -58,23 +65,24 @@ function registerRoute (app: FastifyInstance, route: Route, context: ApiContext)
     const isNew = !app.supportedMethods.includes(method) && METHODS.includes(method)
     if (isNew) app.addHttpMethod(method, { hasBody: true })
   }
-  for (const url of [route.prefix, `${route.prefix}/*`]) {
-    app.route({
-      url,
-      method: [...methods],
-      exposeHeadRoute: false,
-      config: { streamsBody: true },
-      onRequest,
-      handler
-    })
-    refuseOtherMethods(app, url, methods)
+  for (const url of urlsOf(route.prefix)) {
+    app.route({ url, method: [...methods], exposeHeadRoute: false, onRequest, handler })
   }
 }
 
-/** Path first, then the guard, then the session. */
+function urlsOf (prefix: string): string[] {
+  return [prefix, `${prefix}/*`]
+}
+
+/** Limits and path first, then the guard, then the session: one hook, since each costs. */
 function admission (route: Route, { config, routes }: ApiContext): onRequestHookHandler {
   const guard = createGuard(config, route.config.csrf)
   return function admit (request, reply, done) {
+    const fault = requestFault(request)
+    if (fault !== undefined) {
+      done(fault)
+      return
+    }
     try {
       request.apiTarget = acceptedTarget(route, request, routes)
     } catch (error) {

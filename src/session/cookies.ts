@@ -52,7 +52,8 @@ export interface OwnCookies {
   readonly duplicates: ReadonlySet<string>
 }
 
-const NO_COOKIES: OwnCookies = { values: new Map(), duplicates: new Set() }
+const NO_NAMES: ReadonlySet<string> = new Set()
+const NO_COOKIES: OwnCookies = { values: new Map(), duplicates: NO_NAMES }
 
 /**
  * Fixes the names and attributes of a deployment's cookies.
@@ -82,8 +83,12 @@ export function createCookies (settings: CookieSettings, serialize: Serialize): 
     sameSite: kind === 'login' ? settings.loginSameSite ?? 'lax' : SAME_SITE[kind] ?? settings.sameSite,
     maxAge
   })
-  const name = (kind: CookieKind, part?: number | string): string =>
-    part === undefined ? stems[kind] : `${stems[kind]}.${part}`
+  const chunkNames = { session: numbered(stems.session), refresh: numbered(stems.refresh) }
+  const name = (kind: CookieKind, part?: number | string): string => {
+    if (part === undefined) return stems[kind]
+    const ready = typeof part === 'number' && (kind === 'session' || kind === 'refresh') ? chunkNames[kind][part] : undefined
+    return ready ?? `${stems[kind]}.${part}`
+  }
   const known = knownNames(Object.keys(stems) as CookieKind[], name)
   const loginStem = `${stems.login}.`
   const isOwn = (cookie: string): boolean =>
@@ -105,6 +110,11 @@ const MAX_OWN = 64
 /** How many chunks are looked for; chunks.ts writes no more. */
 const MAX_NUMBER = 8
 
+/** The names of chunks, made once: every request looks for them. */
+function numbered (stem: string): readonly string[] {
+  return Array.from({ length: MAX_NUMBER }, (_, number) => `${stem}.${number}`)
+}
+
 /** Every name that can be ours, logins excepted: a twin such as `….00` or another case is nobody's. */
 function knownNames (kinds: readonly CookieKind[], name: Cookies['name']): ReadonlySet<string> {
   const names = new Set<string>()
@@ -118,7 +128,7 @@ function knownNames (kinds: readonly CookieKind[], name: Cookies['name']): Reado
 
 function readOwn (header: string, isOwn: (name: string) => boolean): OwnCookies {
   const values = new Map<string, string>()
-  const duplicates = new Set<string>()
+  let duplicates = NO_NAMES
   let start = 0
   while (start < header.length && values.size < MAX_OWN) {
     let end = header.indexOf(';', start)
@@ -127,7 +137,7 @@ function readOwn (header: string, isOwn: (name: string) => boolean): OwnCookies 
     if (equals > start && equals < end) {
       const name = header.slice(start, equals).trim()
       if (isOwn(name)) {
-        if (values.has(name)) duplicates.add(name)
+        if (values.has(name)) duplicates = new Set([...duplicates, name])
         values.set(name, header.slice(equals + 1, end).trim())
       }
     }

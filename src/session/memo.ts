@@ -5,7 +5,10 @@ import { LRUCache } from 'lru-cache'
 export interface Memo<V> {
   /** What a text opened to, if it is remembered and its time is not over. */
   get (text: string, now: number): V | undefined
-  /** Remembers it until then (Unix seconds). */
+  /**
+   * Remembers it until then (Unix seconds), if the text came before, not long ago: where each request is
+   * another session's, remembering them all would only cost, and nothing would be found.
+   */
   set (text: string, value: V, until: number): void
   /** Forgets everything: the keys have changed. */
   clear (): void
@@ -15,6 +18,9 @@ interface Entry<V> { readonly text: string, readonly value: V, readonly until: n
 
 /** The end of a compact JWE is its authentication tag: 22 characters that tell texts apart. */
 const KEY_LENGTH = 22
+
+/** How many texts that came once are kept in mind, by a number each. */
+const SEEN_ONCE = 8192
 
 /** About what an entry takes in memory: the text, what it opened to, the bookkeeping. */
 const weigh = ({ text }: { readonly text: string }): number => 4 * text.length + 1024
@@ -28,6 +34,17 @@ export function createMemo<V> (maxBytes: number): Memo<V> {
   const entries = new LRUCache<string, Entry<V>>({
     maxSize: maxBytes, sizeCalculation: weigh
   })
+  const seen = new Int32Array(SEEN_ONCE)
+
+  /** A tag is as good as random: a part of it is its place, another one its mark. */
+  function cameBefore (key: string): boolean {
+    const mark = fold(key, 0)
+    const place = (fold(key, KEY_LENGTH / 2) >>> 0) % SEEN_ONCE
+    if (seen[place] === mark) return true
+    seen[place] = mark
+    return false
+  }
+
   return {
     get: (text, now) => {
       const key = text.slice(-KEY_LENGTH)
@@ -39,10 +56,18 @@ export function createMemo<V> (maxBytes: number): Memo<V> {
       return undefined
     },
     set: (text, value, until) => {
+      if (!cameBefore(text.slice(-KEY_LENGTH))) return
       // A copy: the text is a slice of a whole request header, which would be kept alive with it.
       const copy = Buffer.from(text, 'latin1').toString('latin1')
       entries.set(copy.slice(-KEY_LENGTH), { text: copy, value, until })
     },
     clear: () => { entries.clear() }
   }
+}
+
+/** Half of a key as a number. */
+function fold (key: string, start: number): number {
+  let number = 0
+  for (let i = start; i < start + KEY_LENGTH / 2; i++) number = Math.imul(number, 31) + key.charCodeAt(i) | 0
+  return number
 }

@@ -1,7 +1,8 @@
 // Numbers and text in one run of bytes: versioned, deflated with a dictionary, inflating capped.
-import { deflateRawSync, inflateRawSync } from 'node:zlib'
+import { deflateRawSync } from 'node:zlib'
 import { ByteReader, ByteWriter } from './bytes.ts'
 import { DICTIONARY } from './dictionary.ts'
+import { Inflater } from './inflate.ts'
 import { TextReader, type TextWriter } from './text-parts.ts'
 
 /*
@@ -20,6 +21,7 @@ const MINOR = 0
 export const MAX_TEXT = 64 * 1024
 
 const dictionary = Buffer.from(DICTIONARY, 'latin1')
+const inflater = new Inflater(dictionary, MAX_TEXT)
 
 /** Reads the fields; `bytes` is the whole, since raw fields stand among the numbers. */
 export type ReadFields<T> = (numbers: ByteReader, text: TextReader, bytes: Buffer) => T
@@ -63,20 +65,10 @@ export function unpack<T> (bytes: Buffer, read: ReadFields<T>): T | null {
     const textLength = head.varint()
     const deflatedLength = head.varint()
     const start = head.skip(deflatedLength)
-    const text = inflate(bytes.subarray(start, start + deflatedLength), textLength)
+    const text = inflater.inflate(bytes.subarray(start, start + deflatedLength), textLength)
     const numbers = new ByteReader(bytes, numbersStart, numbersStart + numbersLength)
     return read(numbers, new TextReader(numbers, text, bytes.subarray(start + deflatedLength)), bytes)
   } catch {
     return null
   }
-}
-
-/** @throws {RangeError} if the text is larger than allowed or than said */
-function inflate (deflated: Buffer, length: number): Buffer {
-  if (length > MAX_TEXT) throw new RangeError('the text is too large')
-  // One piece of exactly the right size: no growing, no copying.
-  const chunkSize = Math.max(64, length + 1)
-  const text = inflateRawSync(deflated, { dictionary, maxOutputLength: length + 1, chunkSize })
-  if (text.length !== length) throw new RangeError('the text is not as long as it says')
-  return text
 }

@@ -30,6 +30,9 @@ export interface Session {
   readonly authTime?: number
 }
 
+/** What a `sid` is written with; its first character is as random as its first six bits. */
+const BASE64URL = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
+
 /**
  * The Unix second at which the session ends: its absolute end, or sooner if the provider lets the refresh
  * token die before that. A living access token is used up first.
@@ -73,7 +76,7 @@ export function hasLiveAccessToken (session: Session, now: number): boolean {
 export function refreshDueAt (session: Session, ahead: number): number {
   const lifetime = Math.max(0, session.accessTokenExpiresAt - session.accessTokenIssuedAt)
   const window = Math.min(ahead, lifetime / 5)
-  const jitter = (Buffer.from(session.sid, 'base64url')[0] ?? 0) / 255
+  const jitter = Math.max(0, BASE64URL.indexOf(session.sid.charAt(0))) / 63
   return Math.floor(session.accessTokenExpiresAt - window * (1 + jitter / 10))
 }
 
