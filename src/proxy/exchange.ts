@@ -1,7 +1,7 @@
 // One call in flight: what undici reads of the upstream is written at the pace at which the browser takes it.
-import type { ServerResponse } from 'node:http'
 import type { Dispatcher } from 'undici'
 import { drain } from '../lib/drain.ts'
+import { unwatch, watch } from './departures.ts'
 import { overloaded, upstreamFailure } from './failures.ts'
 import type { ForwardCall } from './forward.ts'
 import type { LiveStreams } from './live.ts'
@@ -12,10 +12,6 @@ import type { RequestFacts } from './request-headers.ts'
 import { HeldAnswer, judge401, mayRepeatFor, mayRepeatOnFault } from './repeat.ts'
 import { latin1 } from './response-headers.ts'
 import { upstreamPath } from './routes.ts'
-
-const kExchange = Symbol('bulla.exchange')
-
-type Response = ServerResponse & { [kExchange]?: Exchange }
 
 /** What all calls share: the open streams, the answers of this turn, where a stronger login begins. */
 export interface Common { readonly live: LiveStreams, readonly outbox: Outbox, readonly loginUrl: string }
@@ -38,7 +34,6 @@ export class Exchange implements Dispatcher.DispatchHandler {
   #isOver = false
   #hasLeft = false
   #hasRetried = false
-  #waitsForDrain = false
   #hasWritten = false
   /** Bytes of the body that are still to come, or -1. */
   #remaining = -1
@@ -55,9 +50,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
     this.#body = body
     this.#common = common
     this.#path = upstreamPath(call.route, call.target)
-    const response = call.response as Response
-    response[kExchange] = this
-    response.on('close', onClose)
+    watch(call.request.socket, this)
   }
 
   start (): void {
@@ -80,7 +73,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
     if (this.#held !== null) return this.#hold(chunk)
     const { response } = this.#call
     if (this.#remaining === chunk.length) {
-      this.#isOver = true
+      this.#end()
       if (this.#hasWritten || chunk.length > ONE_PIECE) {
         response.write(chunk)
         response.socket?.uncork()
@@ -91,10 +84,8 @@ export class Exchange implements Dispatcher.DispatchHandler {
     if (this.#remaining > 0) this.#remaining -= chunk.length
     this.#hasWritten = true
     if (response.write(chunk)) return true
-    if (!this.#waitsForDrain) {
-      this.#waitsForDrain = true
-      response.on('drain', onDrain)
-    }
+    // Nothing comes before it is resumed: there is one listener at a time.
+    response.once('drain', () => { if (!this.#isOver) this.#resume?.() })
     return false
   }
 
@@ -102,7 +93,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
     this.#pool.release(this.#isStream)
     if (this.#held !== null) return this.#renew(this.#held)
     if (!this.#isOver) {
-      this.#isOver = true
+      this.#end()
       this.#call.response.end()
     }
     this.#leaveBody()
@@ -118,7 +109,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
       this.#again(this.#call.facts)
       return
     }
-    this.#isOver = true
+    this.#end()
     if (response.headersSent) {
       // A browser must see that this is not all: the connection ends, and nothing is silently short.
       response.destroy()
@@ -128,17 +119,12 @@ export class Exchange implements Dispatcher.DispatchHandler {
     }
   }
 
-  /** The browser's connection has gone; also called when all has ended well. */
+  /** The browser's connection has gone before the end. */
   left (): void {
+    this.#hasLeft = true
     this.#release?.()
     this.#release = null
-    if (this.#isOver) return
-    this.#hasLeft = true
     this.#abort?.(new ClientLeft('the client left'))
-  }
-
-  drained (): void {
-    if (!this.#isOver) this.#resume?.()
   }
 
   flush (): void {
@@ -164,8 +150,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
   /** The session is over: so is the stream, in good order. */
   #endStream (): void {
     this.#release = null
-    if (this.#isOver) return
-    this.#isOver = true
+    this.#end()
     this.#call.response.end()
     this.#abort?.(new ClientLeft('the session ended'))
   }
@@ -199,7 +184,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
       if (renewed.accessToken === this.#call.facts.accessToken) return this.#pass(held)
       this.#again({ ...this.#call.facts, accessToken: renewed.accessToken })
     }).catch((error: unknown) => {
-      this.#isOver = true
+      this.#end()
       if (!this.#hasLeft) this.#call.failed(upstreamFailure(error))
     })
   }
@@ -207,13 +192,13 @@ export class Exchange implements Dispatcher.DispatchHandler {
   /** The 401 goes to the browser after all. */
   #pass (held: HeldAnswer): void {
     this.#begin(401, held.headers)
-    this.#isOver = true
+    this.#end()
     this.#call.response.end(held.body())
   }
 
   #again (facts: RequestFacts): void {
     if (!this.#pool.take(this.#isStream)) {
-      this.#isOver = true
+      this.#end()
       this.#call.failed(overloaded())
       return
     }
@@ -234,6 +219,14 @@ export class Exchange implements Dispatcher.DispatchHandler {
     }, this)
   }
 
+  /** The answer is decided: whether the browser stays no longer matters. */
+  #end (): void {
+    this.#isOver = true
+    unwatch(this.#call.request.socket, this)
+    this.#release?.()
+    this.#release = null
+  }
+
   /** The upstream answered before it had read everything: the rest is read away, within bounds. */
   #leaveBody (): void {
     if (this.#body === null || this.#body.readableEnded) return
@@ -241,9 +234,5 @@ export class Exchange implements Dispatcher.DispatchHandler {
     drain(this.#call.request)
   }
 }
-
-function onClose (this: Response): void { this[kExchange]?.left() }
-
-function onDrain (this: Response): void { this[kExchange]?.drained() }
 
 function flush (exchange: Exchange): void { exchange.flush() }
