@@ -1,0 +1,95 @@
+// Several calls at a time: answers of one turn leave together, pipelined ones in order, and a client that
+// leaves cancels every call of its connection.
+import { EventEmitter, once } from 'node:events'
+import type { ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+import t from 'tap'
+import { unwatch, watch } from '../../src/proxy/departures.ts'
+import { Outbox } from '../../src/proxy/outbox.ts'
+import { build, type Built } from '../support/build.ts'
+import { openRaw } from '../support/raw.ts'
+import { sessionCookie } from '../support/session-cookie.ts'
+import { startUpstream, type Upstream, type RecordedRequest } from '../support/upstream.ts'
+import type { Teardown } from '../support/provider.ts'
+
+interface World { readonly upstream: Upstream, readonly built: Built, call (path: string): string }
+
+async function start (t: Teardown): Promise<World> {
+  const upstream = await startUpstream(t)
+  const built = await build(t, { settings: { routes: [{ prefix: '/api', upstream: upstream.url }] } })
+  const cookie = await sessionCookie(built)
+  return { upstream, built, call: (path) => `GET ${path} HTTP/1.1\r\nHost: x\r\nX-CSRF: 1\r\nCookie: ${cookie}\r\n\r\n` }
+}
+
+/** Waits until so many calls have come in. */
+async function recorded ({ upstream }: World, count: number): Promise<readonly RecordedRequest[]> {
+  while (upstream.requests.length < count) await upstream.nextRequest()
+  return upstream.requests
+}
+
+t.test('pipelined calls are answered in their order, whichever the upstream answers first', async (t) => {
+  const world = await start(t)
+  const waiting: Array<() => void> = []
+  world.upstream.handler = (request, response) => {
+    const body = `answer of ${request.url ?? ''}`
+    waiting.push(() => { response.writeHead(200, { 'content-length': body.length }).end(body) })
+    if (waiting.length === 3) for (const answer of waiting.reverse()) answer()
+  }
+  const raw = await openRaw(t, Number(new URL(world.built.url).port))
+  raw.send(['/api/1', '/api/2', '/api/3'].map(world.call).join(''))
+  const text = await raw.until(/(answer of \/api\/\d[^]*){3}/)
+  t.same(text.match(/answer of \/api\/\d/g), ['/api/1', '/api/2', '/api/3'].map((path) => `answer of ${path}`))
+})
+
+t.test('PRX-29 a client that leaves cancels every call that it has pipelined', async (t) => {
+  const world = await start(t)
+  world.upstream.handler = () => {}
+  const raw = await openRaw(t, Number(new URL(world.built.url).port))
+  raw.send(['/api/1', '/api/2', '/api/3'].map(world.call).join(''))
+  const calls = await recorded(world, 3)
+  raw.socket.destroy()
+  await Promise.all(calls.map(async ({ closed }) => { await closed }))
+  t.same(calls.map(({ aborted }) => aborted), [true, true, true])
+})
+
+t.test('a client that leaves when the answer is ready harms nobody', async (t) => {
+  const world = await start(t)
+  const port = Number(new URL(world.built.url).port)
+  world.upstream.handler = (_request, response) => { response.writeHead(200, { 'content-length': 2 }).end('ok') }
+  for (let round = 0; round < 20; round++) {
+    const raw = await openRaw(t, port)
+    raw.send(world.call('/api/x'))
+    await world.upstream.nextRequest()
+    raw.socket.destroy()
+  }
+  const raw = await openRaw(t, port)
+  raw.send(world.call('/api/x'))
+  t.match(await raw.until(/ok$/), /^HTTP\/1\.1 200 /)
+})
+
+t.test('a connection has one listener however many calls it carries, and forgets those that are over', async (t) => {
+  const connection = new EventEmitter() as Socket
+  const told: number[] = []
+  const calls = Array.from({ length: 50 }, (_, index) => ({ left: () => { told.push(index) } }))
+  for (const call of calls) watch(connection, call)
+  t.equal(connection.listenerCount('close'), 1)
+  for (const call of calls.slice(2)) unwatch(connection, call)
+  connection.emit('close')
+  t.same(told, [0, 1])
+})
+
+t.test('an outbox writes at the end of the turn, in order, and passes over who has left', async (t) => {
+  const outbox = new Outbox()
+  const written: string[] = []
+  const response = (name: string, destroyed: boolean): ServerResponse => ({
+    destroyed, socket: null, write: (body: string) => { written.push(`${name}: ${body}`) }, end: () => { written.push(`${name} ends`) }
+  }) as unknown as ServerResponse
+  outbox.add(response('a', false), '1')
+  outbox.add(response('b', true), '2')
+  outbox.add(response('c', false), '3')
+  t.same(written, [])
+  const turn = new EventEmitter()
+  setImmediate(() => { turn.emit('over') })
+  await once(turn, 'over')
+  t.same(written, ['a: 1', 'a ends', 'c: 3', 'c ends'])
+})
