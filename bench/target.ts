@@ -5,6 +5,8 @@ import { writeFileSync } from 'node:fs'
 import { Agent, createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import Fastify from 'fastify'
 import httpProxy from '@fastify/http-proxy'
 import { Pool } from 'undici'
@@ -95,6 +97,10 @@ async function startBulla (): Promise<number> {
     cookies.push(setCookies.map((value) => value.split(';', 1)[0] ?? '').filter((pair) => !pair.endsWith('=')).join('; '))
   }
   writeFileSync(join(folder, 'bulla.cookies'), `${cookies.join('\n')}\n`)
+  cookies.length = 0
+  // What making all these sessions leaves behind is not the proxy's.
+  setFlagsFromString('--expose-gc')
+  runInNewContext('gc')()
   return Number(new URL(url).port)
 }
 

@@ -19,6 +19,9 @@ export interface Common { readonly live: LiveStreams, readonly outbox: Outbox, r
 /** The most bytes of a body that are written in one piece with the header. */
 const ONE_PIECE = 16 * 1024
 
+/** Bytes that may wait for the browser before the upstream is held back: more than one piece. */
+const MOST_WAITING = 128 * 1024
+
 class ClientLeft extends Error {}
 
 /** undici's handler of one call. Its methods run in undici's parser and must not throw. */
@@ -83,7 +86,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
     }
     if (this.#remaining > 0) this.#remaining -= chunk.length
     this.#hasWritten = true
-    if (response.write(chunk)) return true
+    if (response.write(chunk) || response.writableLength < MOST_WAITING) return true
     // Nothing comes before it is resumed: there is one listener at a time.
     response.once('drain', () => { if (!this.#isOver) this.#resume?.() })
     return false

@@ -8,6 +8,9 @@ import { sendContinue } from './expect.ts'
 /** Milliseconds that a sender may stall. */
 export const BODY_STALL = 30_000
 
+/** Bytes that may wait for the upstream before the browser is held back: more than one piece. */
+const MOST_WAITING = 256 * 1024
+
 /** What a body may be. */
 export interface BodyLimits {
   /** The most bytes. */
@@ -39,7 +42,7 @@ export class RequestBody extends Readable {
   #isReading = false
 
   constructor (request: IncomingMessage, response: ServerResponse, limits: BodyLimits) {
-    super({ highWaterMark: 64 * 1024 })
+    super({ highWaterMark: MOST_WAITING })
     this.#request = request
     this.#response = response
     this.#limit = limits.limit
