@@ -11,7 +11,7 @@ import { errorsPlugin } from './plugins/errors.ts'
 import { createGate } from './plugins/gate.ts'
 import { limitsPlugin } from './plugins/limits.ts'
 import { liveStreamsPlugin } from './plugins/live-streams.ts'
-import { REQUEST_ID_LABEL, useLog, type LogOptions } from './plugins/logging.ts'
+import { useLog, type LogOptions } from './plugins/logging.ts'
 import { oidcPlugin } from './plugins/oidc.ts'
 import { revocationPlugin } from './plugins/revocation.ts'
 import { sessionPlugin } from './plugins/session.ts'
@@ -166,7 +166,7 @@ async function buildAdmin (app: FastifyInstance, config: Config): Promise<Fastif
 function publicOptions (config: Config, deps: Dependencies): FastifyHttpOptions<HttpServer> {
   return {
     logger: false,
-    logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: REQUEST_ID_LABEL }),
+    logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'request_id' }),
     trustProxy: config.trusted_proxies.length > 0 ? [...config.trusted_proxies] : false,
     genReqId: createRequestIds(),
     exposeHeadRoutes: false,

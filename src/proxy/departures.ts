@@ -12,7 +12,7 @@ const kCalls = Symbol('bulla.calls')
 type Connection = Socket & { [kCalls]?: Set<Departing> }
 
 /**
- * Calls back when a connection goes, until {@link unwatch}.
+ * Calls back when a connection goes, until {@link unwatch}; not for one that has gone already.
  *
  * @param connection the browser's
  * @param call is told

@@ -137,7 +137,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
   #begin (status: number, raw: readonly Buffer[]): boolean {
     const { route, response, cors, session, setCookies } = this.#call
     const head = route.responseHeaders.build(raw, status, this.#path, this.#renewed ?? setCookies, cors)
-    if (head.isEventStream && session !== null) {
+    if (head.isEventStream && status < 300 && session !== null) {
       this.#release = this.#common.live.add(session, () => { this.#endStream() })
       if (this.#release === null) {
         this.#abort?.(overloaded())

@@ -70,7 +70,8 @@ export function createForwarder (options: ForwarderOptions): Forwarder {
 
   function forward (call: ForwardCall): void {
     const { request, response, route } = call
-    if (response.destroyed) return
+    // Who left while a session was refreshed is not told again; a response that waits in line does not know.
+    if (response.destroyed || request.socket.destroyed) return
     const pool = pools.of(route.origin)
     const isStream = isEventStreamRequest(request)
     const body = bodyOf(call, stall)

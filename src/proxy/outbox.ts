@@ -31,7 +31,7 @@ function flush (outbox: Outbox): void { outbox.flush() }
 /** As text, Node writes it in one piece with the header; end(body) would make a costly vector of both. */
 function send ({ response, body }: Answer): void {
   const { socket } = response
-  if (response.destroyed) return
+  if (response.destroyed || response.writableEnded) return
   // Corked here, or Node would cork it itself and uncork it one turn later.
   socket?.cork()
   response.write(body, 'latin1')

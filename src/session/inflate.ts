@@ -133,7 +133,6 @@ export class Inflater {
     const out = this.#out
     const input = this.#in
     const end = this.#end
-    const lastAt = this.#inEnd + READ_AHEAD
     const literalTable = literals.fast
     const literalMask = literalTable.length - 1
     const distanceTable = distances.fast
@@ -143,7 +142,7 @@ export class Inflater {
     let count = this.#bitCount
     let position = this.#position
     for (;;) {
-      // Never more than 31 bits: they stay small integers.
+      // Never more than 30 bits: they stay small integers.
       if (count < MAX_BITS) {
         bits |= ((input[at] as number) | (input[at + 1] as number) << 8) << count
         at += 2
@@ -160,7 +159,7 @@ export class Inflater {
         continue
       }
       if (symbol === END_OF_BLOCK) break
-      if (symbol > 285 || at > lastAt) throw new RangeError('no such length, or no more bits')
+      if (symbol > 285) throw new RangeError('no such length')
       if (count < MAX_BITS) {
         bits |= ((input[at] as number) | (input[at + 1] as number) << 8) << count
         at += 2
@@ -224,7 +223,7 @@ export class Inflater {
     this.#bitCount += 16
   }
 
-  /** Behind the input stand zeros, which are read ahead but must not have been used. */
+  /** What stands behind the input may be read ahead, but nothing that used it comes out. */
   #isPastEnd (): boolean {
     return this.#at * 8 - this.#bitCount > this.#inEnd * 8
   }

@@ -30,7 +30,7 @@ export interface Session {
   readonly authTime?: number
 }
 
-/** What a `sid` is written with; its first character is as random as its first six bits. */
+/** What a `sid` is written with. */
 const BASE64URL = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
 
 /**

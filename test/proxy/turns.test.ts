@@ -8,6 +8,7 @@ import { unwatch, watch } from '../../src/proxy/departures.ts'
 import { Outbox } from '../../src/proxy/outbox.ts'
 import { build, type Built } from '../support/build.ts'
 import { openRaw } from '../support/raw.ts'
+import { deferred, outcome, scene, TOKEN_LIFE } from '../support/refreshing.ts'
 import { sessionCookie } from '../support/session-cookie.ts'
 import { startUpstream, type Upstream, type RecordedRequest } from '../support/upstream.ts'
 import type { Teardown } from '../support/provider.ts'
@@ -18,7 +19,11 @@ async function start (t: Teardown): Promise<World> {
   const upstream = await startUpstream(t)
   const built = await build(t, { settings: { routes: [{ prefix: '/api', upstream: upstream.url }] } })
   const cookie = await sessionCookie(built)
-  return { upstream, built, call: (path) => `GET ${path} HTTP/1.1\r\nHost: x\r\nX-CSRF: 1\r\nCookie: ${cookie}\r\n\r\n` }
+  return { upstream, built, call: (path) => callOf(path, cookie) }
+}
+
+function callOf (path: string, cookie: string): string {
+  return `GET ${path} HTTP/1.1\r\nHost: x\r\nX-CSRF: 1\r\nCookie: ${cookie}\r\n\r\n`
 }
 
 /** Waits until so many calls have come in. */
@@ -50,6 +55,25 @@ t.test('PRX-29 a client that leaves cancels every call that it has pipelined', a
   raw.socket.destroy()
   await Promise.all(calls.map(async ({ closed }) => { await closed }))
   t.same(calls.map(({ aborted }) => aborted), [true, true, true])
+})
+
+t.test('PRX-29 calls whose client left while their session was refreshed are not made', async (t) => {
+  const { browser, clock, provider, upstream, app, url } = await scene(t)
+  const cookie = browser.jar.header(`${url}/api/x`) ?? ''
+  clock.advance(TOKEN_LIFE + 1)
+  const held = deferred()
+  provider.delay('token', held.promise)
+  const called = provider.nextCall('token')
+  const accepted = once(app.server, 'connection') as Promise<[Socket]>
+  const raw = await openRaw(t, Number(new URL(url).port))
+  const gone = once((await accepted)[0], 'close')
+  raw.send(['/api/1', '/api/2', '/api/3'].map((path) => callOf(path, cookie)).join(''))
+  await called
+  raw.socket.destroy()
+  await gone
+  held.resolve()
+  t.equal(outcome(await browser.fetch('/api/next')), '200')
+  t.same(upstream.requests.map(({ url }) => url), ['/api/next'])
 })
 
 t.test('a client that leaves when the answer is ready harms nobody', async (t) => {

@@ -133,6 +133,8 @@ t.test('BBA-14 PRX-12 CSR-06 a listed origin gets CORS from us, another gets non
     t.equal(answer.headers.get('access-control-allow-headers'), 'x-csrf')
     t.match(answer.headers.get('vary'), /Origin/)
   }
+  const tooLong = await fetch(`${built.url}/api/x?${'q'.repeat(9000)}`, { method: 'OPTIONS', headers: preflight })
+  t.equal(tooLong.status, 414, 'a preflight keeps to the limits, too')
   for (const origin of ['https://evil.example', 'https://xadmin.app.example', `${LISTED}.evil`, 'null', LISTED.toUpperCase()]) {
     const refused = await fetch(`${built.url}/api/x`, { method: 'OPTIONS', headers: { ...preflight, origin } })
     t.equal(refused.headers.get('access-control-allow-origin'), null, origin)
