@@ -69,9 +69,7 @@ export function createForwarder (options: ForwarderOptions): Forwarder {
   const common: Common = { live: options.live, outbox: new Outbox(), loginUrl: options.loginUrl }
 
   function forward (call: ForwardCall): void {
-    const { request, response, route } = call
-    // Who left while a session was refreshed is not told again; a response that waits in line does not know.
-    if (response.destroyed || request.socket.destroyed) return
+    const { request, route } = call
     const pool = pools.of(route.origin)
     const isStream = isEventStreamRequest(request)
     const body = bodyOf(call, stall)

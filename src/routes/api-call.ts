@@ -81,6 +81,8 @@ export function createApiHandler (
     request: FastifyRequest, reply: FastifyReply, target: Target, cors: ForwardCall['cors'], state: SessionState | null,
     active: Pick<ActiveSession, 'setCookies'> & Partial<ActiveSession> | null
   ): void {
+    // For who left while the session was refreshed, no call is made. A response in line does not know.
+    if (reply.raw.destroyed || request.raw.socket.destroyed) return
     context.forwarder.forward(new ApiCall(context, route, request, reply, target, cors, state, active))
   }
 

@@ -58,7 +58,9 @@ t.test('PRX-29 a client that leaves cancels every call that it has pipelined', a
 })
 
 t.test('PRX-29 calls whose client left while their session was refreshed are not made', async (t) => {
-  const { browser, clock, provider, upstream, app, url } = await scene(t)
+  const lines: string[] = []
+  const logger = { level: 'error', stream: { write: (line: string) => { lines.push(line) } } }
+  const { browser, clock, provider, upstream, app, url } = await scene(t, { deps: { logger } })
   const cookie = browser.jar.header(`${url}/api/x`) ?? ''
   clock.advance(TOKEN_LIFE + 1)
   const held = deferred()
@@ -74,6 +76,7 @@ t.test('PRX-29 calls whose client left while their session was refreshed are not
   held.resolve()
   t.equal(outcome(await browser.fetch('/api/next')), '200')
   t.same(upstream.requests.map(({ url }) => url), ['/api/next'])
+  t.same(lines, [])
 })
 
 t.test('a client that leaves when the answer is ready harms nobody', async (t) => {
