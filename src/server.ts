@@ -3,6 +3,7 @@ import type { Server as HttpServer } from 'node:http'
 import Fastify, { LogController, type FastifyHttpOptions, type FastifyInstance } from 'fastify'
 import { ADMIN_OFF, type Config } from './config/schema.ts'
 import { systemClock, type Clock } from './lib/clock.ts'
+import { QuietRequest } from './lib/quiet-request.ts'
 import { createRequestIds } from './lib/request-id.ts'
 import type { Fetch } from './oidc/http.ts'
 import { corsPlugin } from './plugins/cors.ts'
@@ -180,7 +181,8 @@ function publicOptions (config: Config, deps: Dependencies): FastifyHttpOptions<
       maxHeaderSize: MAX_HEADERS,
       headersTimeout: deps.headerTime ?? HEADER_TIME,
       connectionsCheckingInterval: Math.min(1_000, deps.headerTime ?? HEADER_TIME),
-      requireHostHeader: false
+      requireHostHeader: false,
+      IncomingMessage: QuietRequest
     },
     clientErrorHandler: answerClientError,
     frameworkErrors: answerFrameworkError,
