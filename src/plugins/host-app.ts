@@ -19,7 +19,7 @@ export const hostAppPlugin = fp(async (app: FastifyInstance, options: { config: 
     if (state.session === null) return
     try {
       const { session, setCookies } = await app.sessions.renewal.activate(state)
-      request.session = session
+      request.openedSession = session
       deliver(reply, setCookies)
     } catch (error) {
       // Without a usable session the handler sees null; a faulty provider is for the log, not for this route.

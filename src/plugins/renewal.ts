@@ -5,13 +5,14 @@ import { BullaError } from '../lib/errors.ts'
 import type { Activity } from '../session/companions.ts'
 import type { Cookies } from '../session/cookies.ts'
 import { deliver } from '../session/delivery.ts'
-import { hasLiveAccessToken, needsRefresh, type Session } from '../session/session.ts'
+import { openedOf } from '../session/opened-session.ts'
+import { hasLiveAccessToken, needsRefresh, type OpenedSession, type Session } from '../session/session.ts'
 import type { SessionState, SessionStore } from '../session/store.ts'
 import type { Spender, Spent } from './spender.ts'
 
 /** A session that may be used, and the cookies that the answer must carry. */
 export interface ActiveSession {
-  readonly session: Session
+  readonly session: OpenedSession
   /** Read it when the answer starts: it brings the newest session that is known by then. */
   readonly setCookies: readonly string[]
 }
@@ -74,27 +75,27 @@ export function createRenewal (options: RenewalOptions): Renewal {
   /**
    * Served if its access token lives. In browser mode the refresh token stayed at home: the browser renews.
    */
-  function asItIs (session: Session, state: SessionState): ActiveSession | Promise<ActiveSession> {
+  function asItIs (session: OpenedSession, state: SessionState): ActiveSession | Promise<ActiveSession> {
     if (hasLiveAccessToken(session, unixSeconds(clock))) {
-      return activity.isDue(state) ? served(session, state, NONE) : { session, setCookies: NONE }
+      return activity.isDue(state) ? served(session.whole(), state, NONE) : { session, setCookies: NONE }
     }
     throw new BullaError(mode === 'browser' && !isSpent(session, state) ? 'session_stale' : 'session_expired')
   }
 
   async function renew (state: SessionState): Promise<ActiveSession> {
     const session = sessionOf(state)
-    if (mode === 'browser' || session.refreshToken === undefined) return await asItIs(session, state)
+    if (mode === 'browser' || !session.hasRefreshToken) return await asItIs(session, state)
     return await renewed(state, true)
   }
 
   /** Late requests first get what this process knows already; only then is a refresh token spent. */
   async function renewed (state: SessionState, isForced: boolean): Promise<ActiveSession> {
-    const session = sessionOf(state)
+    const session = sessionOf(state).whole()
     const latest = spender.latest(session)
     const isNewer = latest !== session
-    const isEnough = isNewer && (isForced || !needsRefresh(latest, unixSeconds(clock), ahead))
+    const isEnough = isNewer && (isForced || !needsRefresh(openedOf(latest), unixSeconds(clock), ahead))
     if (isEnough) return await served(latest, state, NONE)
-    if (isSpent(latest, state)) return await asItIs(latest, state)
+    if (isSpent(latest, state)) return await asItIs(opened(latest, state), state)
     const spent = await spender.spend(latest)
     if (spent.kind === 'renewed') return await served(spent.session, state, NONE)
     return await withoutRenewal(latest, state, spent)
@@ -114,7 +115,7 @@ export function createRenewal (options: RenewalOptions): Renewal {
   }
 
   async function refresh (state: SessionState): Promise<ActiveSession> {
-    const session = sessionOf(state)
+    const session = sessionOf(state).whole()
     const latest = spender.latest(session)
     if (latest !== session) return await served(latest, state, NONE)
     if (isSpent(session, state)) throw new BullaError('session_expired')
@@ -154,24 +155,30 @@ export function createRenewal (options: RenewalOptions): Renewal {
   ): Promise<ActiveSession> {
     const extras = activity.isDue(state) ? [...marks, await activity.mark(session)] : marks
     return {
-      session,
+      session: opened(session, state),
       get setCookies () {
         const latest = spender.latest(session)
-        const sealed = latest === state.session ? null : spender.sealed(latest)
+        const sealed = latest === state.session?.whole() ? null : spender.sealed(latest)
         if (sealed === null) return extras
         return [...deliver(cookies, sealed, state.own, marks.length > 0), ...extras]
       }
     }
   }
 
-  function isSpent (session: Session, state: SessionState): boolean {
+  function isSpent (session: Pick<Session, 'generation'>, state: SessionState): boolean {
     return state.spentGeneration !== undefined && state.spentGeneration >= session.generation
   }
 
   return { activate, renew, refresh, latest: (session) => spender.latest(session) }
 }
 
-function sessionOf (state: SessionState): Session {
+/** A request's own session stays the same object. */
+function opened (session: Session, state: SessionState): OpenedSession {
+  const own = state.session
+  return own?.whole() === session ? own : openedOf(session)
+}
+
+function sessionOf (state: SessionState): OpenedSession {
   if (state.session === null) throw new BullaError(state.error ?? 'login_required')
   return state.session
 }

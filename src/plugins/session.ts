@@ -11,7 +11,7 @@ import { createKeyringSource } from '../session/keyring-source.ts'
 import { createLoginCookies, type LoginCookies } from '../session/login-cookies.ts'
 import { createSealer } from '../session/seal.ts'
 import type { SessionSize } from '../session/sealed-session.ts'
-import type { Session } from '../session/session.ts'
+import type { OpenedSession, Session } from '../session/session.ts'
 import { createSessionStore, type SessionState, type SessionStore } from '../session/store.ts'
 import { createRenewal, type Renewal } from './renewal.ts'
 import { createSpender } from './spender.ts'
@@ -38,7 +38,9 @@ declare module 'fastify' {
   interface FastifyInstance { sessions: Sessions }
   interface FastifyRequest {
     /** The session of this request, once it was opened; `null` without one. */
-    session: Session | null
+    readonly session: Session | null
+    /** The same, not decoded to its end unless somebody asks. */
+    openedSession: OpenedSession | null
   }
 }
 
@@ -98,7 +100,10 @@ export const sessionPlugin = fp(async (app: FastifyInstance, options: SessionPlu
     kids: () => keyring.current().kids,
     read: (request) => app.revocations.judge(store.read(request.headers.cookie))
   } satisfies Sessions)
-  app.decorateRequest('session', null)
+  app.decorateRequest('openedSession', null)
+  app.decorateRequest('session', {
+    getter (this: FastifyRequest) { return this.openedSession?.whole() ?? null }
+  })
 }, { name: 'bulla-session', fastify: '5.x', dependencies: ['bulla-oidc', 'bulla-revocation'] })
 
 /** The first session, and the first that had to leave something out, say how full the cookies are. */

@@ -4,7 +4,9 @@ import type { Clock } from '../lib/clock.ts'
 import type { Session } from '../session/session.ts'
 
 /** The session that a stream belongs to: what ends it, by time or by name. */
-export type StreamSession = Pick<Session, 'sid' | 'subject' | 'createdAt' | 'expiresAt' | 'providerSid'>
+export interface StreamSession extends Pick<Session, 'sid' | 'subject' | 'createdAt' | 'expiresAt'> {
+  readonly providerSid?: string | undefined
+}
 
 /** What is open now, by session. */
 export interface LiveStreams {
@@ -39,6 +41,11 @@ export interface LiveStreamsOptions {
 const LONGEST_TIMER = 2 ** 31 - 1
 
 interface Entry { readonly session: StreamSession, readonly end: () => void, timer: NodeJS.Timeout }
+
+/** A stream lives for hours: it keeps no tokens alive. */
+function namesOf ({ sid, subject, createdAt, expiresAt, providerSid }: StreamSession): StreamSession {
+  return { sid, subject, createdAt, expiresAt, providerSid }
+}
 
 /**
  * Creates the registry.
@@ -75,7 +82,7 @@ export function createLiveStreams (options: LiveStreamsOptions): LiveStreams {
     add: (session, end) => {
       const entries = bySid.get(session.sid) ?? new Set()
       if (size >= limit || entries.size >= perSession) return null
-      const entry = { session, end } as Entry
+      const entry = { session: namesOf(session), end } as Entry
       entry.timer = timerFor(entry)
       bySid.set(session.sid, entries.add(entry))
       size += 1

@@ -13,7 +13,7 @@ import type { RequestFacts } from '../proxy/request-headers.ts'
 import { matchRoute, type Route } from '../proxy/routes.ts'
 import { corsHeaders } from '../security/cors.ts'
 import { isNavigation } from '../security/navigation.ts'
-import type { Session } from '../session/session.ts'
+import type { OpenedSession } from '../session/session.ts'
 import type { SessionState } from '../session/store.ts'
 import { forwardedFor } from './forwarded-for.ts'
 
@@ -69,7 +69,7 @@ export function createApiHandler (
     request: FastifyRequest, reply: FastifyReply, target: Target, cors: ForwardCall['cors'], state: SessionState,
     active: ActiveSession
   ): void {
-    request.session = active.session
+    request.openedSession = active.session
     try {
       start(request, reply, target, cors, state, active)
     } catch (error) {
@@ -135,7 +135,7 @@ class ApiCall implements ForwardCall {
   readonly route: Route
   readonly target: Target
   readonly cors: ForwardCall['cors']
-  readonly session: Session | null
+  readonly session: OpenedSession | null
   readonly #context: ApiContext
   readonly #state: SessionState | null
   readonly #reply: FastifyReply
@@ -186,7 +186,7 @@ class ApiCall implements ForwardCall {
 
   async renewed (): Promise<Renewed | null> {
     const { session } = this
-    if (this.#state === null || session?.refreshToken === undefined) return null
+    if (this.#state === null || session === null || !session.hasRefreshToken) return null
     // What was renewed for this very call is not renewed again.
     if (session !== this.#state.session) return null
     // An API that refuses whatever it gets must not cost a refresh for each call.

@@ -7,6 +7,7 @@ import { BullaError } from '../lib/errors.ts'
 import { NOT_SILENTLY } from '../oidc/answer.ts'
 import { createGuard } from '../plugins/guard.ts'
 import type { LoginFlow } from '../plugins/login-flow.ts'
+import { openedOf } from '../session/opened-session.ts'
 import { endpoint } from './endpoint.ts'
 import { createSessionView, sessionViewSchema } from './session-view.ts'
 
@@ -73,8 +74,9 @@ export async function appLoginRoutes (
       request.log.info({ sub: ending.session.subject }, 'logged in')
       reply.header('set-cookie', ending.setCookies)
       const now = config.session.idle_timeout > 0 ? { lastActiveAt: unixSeconds(clock) } : {}
-      const state = { session: ending.session, error: null, isSpent: false, own: current.own, ...now }
-      return { handled: true, return_to: returnTo, session: describe(ending.session, state, reply) }
+      const session = openedOf(ending.session)
+      const state = { session, error: null, isSpent: false, own: current.own, ...now }
+      return { handled: true, return_to: returnTo, session: describe(session, state, reply) }
     }
   })
 }

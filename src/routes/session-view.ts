@@ -4,7 +4,7 @@ import { Type } from 'typebox'
 import type { Config } from '../config/schema.ts'
 import { unixSeconds, type Clock } from '../lib/clock.ts'
 import type { Activity } from '../session/companions.ts'
-import { refreshDueAt, sessionEnd, type Session } from '../session/session.ts'
+import { refreshDueAt, sessionEnd, type OpenedSession } from '../session/session.ts'
 import type { SessionState } from '../session/store.ts'
 
 /** The response schema. */
@@ -33,7 +33,7 @@ export interface SessionViewOptions {
 export interface SessionView {
   readonly nobody: object
   /** The view of a session; in browser mode the reply also says when to refresh. */
-  describe (session: Session, state: SessionState, reply: FastifyReply): object
+  describe (session: OpenedSession, state: SessionState, reply: FastifyReply): object
 }
 
 /**
@@ -46,23 +46,24 @@ export function createSessionView (options: SessionViewOptions): SessionView {
   const { mode, ahead } = config.refresh
   const { base_path: base } = config
 
-  function describe (session: Session, state: SessionState, reply: FastifyReply): object {
+  function describe (session: OpenedSession, state: SessionState, reply: FastifyReply): object {
+    const { claims, scope } = session.whole()
     if (mode === 'browser') {
       // The browser's own clock may be wrong: it is told how long, not when.
       const seconds = refreshDueAt(session, ahead) - unixSeconds(clock)
-      const isPossible = session.refreshToken !== undefined && !(state.isSpent && session === state.session)
+      const isPossible = session.hasRefreshToken && !(state.isSpent && session === state.session)
       if (isPossible) reply.header('bulla-refresh-in', Math.max(0, seconds))
     }
     return {
       authenticated: true,
       sub: session.subject,
-      claims: session.claims,
+      claims,
       sid: session.sid,
       issued_at: session.createdAt,
       expires_at: sessionEnd(session),
       idle_expires_at: activity.idleEnd(state),
       access_token_expires_at: session.accessTokenExpiresAt,
-      scope: session.scope ?? config.scope,
+      scope: scope ?? config.scope,
       logout_url: `${base}/logout`
     }
   }

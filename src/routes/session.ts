@@ -2,7 +2,7 @@
 import type { FastifyInstance } from 'fastify'
 import type { Config } from '../config/schema.ts'
 import { unixSeconds, type Clock } from '../lib/clock.ts'
-import { hasLiveAccessToken, type Session } from '../session/session.ts'
+import { hasLiveAccessToken, type OpenedSession } from '../session/session.ts'
 import type { SessionState } from '../session/store.ts'
 import { createGuard } from '../plugins/guard.ts'
 import { endpoint } from './endpoint.ts'
@@ -47,8 +47,8 @@ export async function sessionRoutes (app: FastifyInstance, options: SessionRoute
   })
 
   /** A dead access token that nothing can renew: the app must not believe in such a session. */
-  function isOver (session: Session, state: SessionState): boolean {
-    const cannotRenew = state.isSpent || session.refreshToken === undefined
+  function isOver (session: OpenedSession, state: SessionState): boolean {
+    const cannotRenew = state.isSpent || !session.hasRefreshToken
     return cannotRenew && !hasLiveAccessToken(session, unixSeconds(clock))
   }
 }

@@ -161,7 +161,7 @@ async function admit (
     return
   }
   const active = await app.sessions.renewal.activate(state)
-  request.session = active.session
+  request.openedSession = active.session
   noteHandshake(request.raw, { session: active.session, setCookies: active.setCookies })
 }
 

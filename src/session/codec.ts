@@ -1,7 +1,7 @@
 // A session becomes bytes and back: which fields, in which order; docs/cookie-format.md describes each byte.
 import { ByteWriter, type ByteReader } from './bytes.ts'
 import { pack, unpack } from './packing.ts'
-import type { Session } from './session.ts'
+import type { Session, SessionHead } from './session.ts'
 import { TextWriter, type TextReader } from './text-parts.ts'
 
 /** Which optional fields follow, in this order. */
@@ -72,7 +72,20 @@ export function decodeSession (bytes: Buffer): Session | null {
   return unpack(bytes, readSession)
 }
 
-function readSession (numbers: ByteReader, text: TextReader, bytes: Buffer): Session {
+/**
+ * Decodes what every request needs of a session, and nothing else.
+ *
+ * @param bytes what {@link encodeSession} made
+ * @returns the first fields, or `null` for another major version or what is no session
+ */
+export function decodeHead (bytes: Buffer): SessionHead | null {
+  return unpack(bytes, readHead, true)
+}
+
+/** The fields that stand first, and `flags`, which say what follows. */
+interface Head extends SessionHead { readonly flags: number, readonly authTime: number | undefined }
+
+function readHead (numbers: ByteReader, text: TextReader, bytes: Buffer): Head {
   const flags = numbers.varint()
   const generation = numbers.varint()
   const createdAt = numbers.varint()
@@ -83,6 +96,27 @@ function readSession (numbers: ByteReader, text: TextReader, bytes: Buffer): Ses
   const refreshTokenExpiresAt = has(flags, 'refreshTokenExpiresAt') ? createdAt + numbers.signed() : undefined
   const sid = readSid(flags, numbers, text, bytes)
   const accessToken = text.token()
+  const hasRefreshToken = has(flags, 'refreshToken')
+  return {
+    flags,
+    sid,
+    generation,
+    accessToken,
+    accessTokenExpiresAt,
+    accessTokenIssuedAt,
+    hasRefreshToken,
+    refreshTokenExpiresAt,
+    createdAt,
+    expiresAt,
+    authTime
+  }
+}
+
+function readSession (numbers: ByteReader, text: TextReader, bytes: Buffer): Session {
+  const {
+    flags, sid, generation, accessToken, accessTokenExpiresAt, accessTokenIssuedAt, refreshTokenExpiresAt,
+    createdAt, expiresAt, authTime
+  } = readHead(numbers, text, bytes)
   const idToken = has(flags, 'idToken') ? text.token() : undefined
   const refreshToken = has(flags, 'refreshToken') ? text.token() : undefined
   const subject = text.string()

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { unixSeconds, type Clock } from '../lib/clock.ts'
 import type { Cookies, OwnCookies } from './cookies.ts'
 import type { Sealer } from './seal.ts'
-import { sessionEnd, type Session } from './session.ts'
+import { sessionEnd, type OpenedSession, type Session } from './session.ts'
 import type { SessionState, SessionStore } from './store.ts'
 
 /** What the companions need. */
@@ -51,7 +51,7 @@ export function withCompanions (store: SessionStore, options: CompanionOptions):
     return { session: null, error: 'session_expired', isSpent: false, own: state.own }
   }
 
-  function lastActivity (session: Session, own: OwnCookies): number | null {
+  function lastActivity (session: OpenedSession, own: OwnCookies): number | null {
     const name = cookies.name('idle')
     const value = own.duplicates.has(name) ? undefined : own.values.get(name)
     const bytes = value === undefined ? null : sealer.open('idle', value)

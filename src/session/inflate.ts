@@ -16,11 +16,10 @@ const READ_AHEAD = 4
 export class Inflater {
   readonly #out: Uint8Array
   readonly #start: number
-  readonly #lengths = new Uint8Array(288 + 32)
   readonly #codeLengths = new Uint8Array(19)
   readonly #lengthCode = new HuffmanCode(19, 7)
   readonly #literals = new HuffmanCode(288, 9)
-  readonly #distances = new HuffmanCode(32, 8)
+  readonly #distances = new HuffmanCode(32, 7)
   readonly #fixedLiterals = new HuffmanCode(288, 9)
   readonly #fixedDistances = new HuffmanCode(32, 5)
   readonly #in: Uint8Array
@@ -30,6 +29,7 @@ export class Inflater {
   #bitCount = 0
   #position = 0
   #end = 0
+  #enough = 0
 
   /**
    * @param dictionary what stands before the text
@@ -41,22 +41,23 @@ export class Inflater {
     this.#in = new Uint8Array(maxLength + MARGIN)
     this.#out.set(dictionary)
     // RFC 1951, section 3.2.6
-    const lengths = this.#lengths.fill(8, 0, 144).fill(9, 144, 256).fill(7, 256, 280).fill(8, 280, 288)
-    lengths.fill(5, 288)
-    this.#fixedLiterals.build(lengths, 0, 288, false)
-    this.#fixedDistances.build(lengths, 288, 320, false)
+    for (let i = 0; i < 288; i++) this.#fixedLiterals.add(i, i < 144 ? 8 : i < 256 ? 9 : i < 280 ? 7 : 8)
+    for (let i = 0; i < 32; i++) this.#fixedDistances.add(i, 5)
+    this.#fixedLiterals.build(false)
+    this.#fixedDistances.build(false)
   }
 
   /**
-   * Inflates a text.
+   * Inflates a text, or as much of its beginning as is needed.
    *
    * @param deflated raw deflate; what follows its end is ignored
    * @param length of the text
-   * @returns the text, which is good until the next call
+   * @param needed how many bytes of it will do. Default: all of it, and then it is checked to its end
+   * @returns the text, or more than is needed of its beginning; good until the next call
    * @throws {RangeError} if it cannot be read, or has another length
    * @see https://www.rfc-editor.org/rfc/rfc1951
    */
-  inflate (deflated: Uint8Array, length: number): Buffer {
+  inflate (deflated: Uint8Array, length: number, needed = length): Buffer {
     const start = this.#start
     if (length > this.#out.length - start) throw new RangeError('the text is too large')
     if (deflated.length > this.#in.length - 2 * READ_AHEAD) throw new RangeError('too many bytes')
@@ -66,14 +67,16 @@ export class Inflater {
     this.#at = this.#bits = this.#bitCount = 0
     this.#position = start
     this.#end = start + length
+    this.#enough = needed < length ? start + needed : Infinity
     let isLast = false
-    while (!isLast) {
+    while (!isLast && this.#position < this.#enough) {
       isLast = this.#take(1) === 1
       this.#block(this.#take(2))
     }
     if (this.#isPastEnd()) throw new RangeError('the bytes end too early')
-    if (this.#position !== this.#end) throw new RangeError('the text is not as long as it says')
-    return Buffer.from(this.#out.buffer, start, length)
+    const isShort = this.#position < Math.min(this.#enough, this.#end)
+    if (isShort) throw new RangeError('the text is not as long as it says')
+    return Buffer.from(this.#out.buffer, start, this.#position - start)
   }
 
   #block (kind: number): void {
@@ -107,25 +110,40 @@ export class Inflater {
     if (literals > 286 || distances > 30) throw new RangeError('too many codes')
     const own = this.#codeLengths.fill(0)
     for (let count = this.#take(4) + 4, i = 0; i < count; i++) own[ORDER[i] as number] = this.#take(3)
-    this.#lengthCode.build(own, 0, 19, false)
-    const lengths = this.#lengths
+    const lengthCode = this.#lengthCode
+    lengthCode.clear()
+    for (let i = 0; i < 19; i++) if (own[i] !== 0) lengthCode.add(i, own[i] as number)
+    lengthCode.build(false)
+    this.#literals.clear()
+    this.#distances.clear()
     const all = literals + distances
+    let before = -1
+    let hasEnd = false
     for (let i = 0; i < all;) {
-      const symbol = this.#symbol(this.#lengthCode)
-      if (symbol < 16) {
-        lengths[i++] = symbol
-        continue
+      const symbol = this.#symbol(lengthCode)
+      let value = symbol
+      let more = 1
+      if (symbol === 16) {
+        if (before < 0) throw new RangeError('nothing to repeat')
+        value = before
+        more = 3 + this.#take(2)
+      } else if (symbol > 16) {
+        value = 0
+        more = symbol === 17 ? 3 + this.#take(3) : 11 + this.#take(7)
       }
-      if (symbol === 16 && i === 0) throw new RangeError('nothing to repeat')
-      const value = symbol === 16 ? lengths[i - 1] as number : 0
-      const more = symbol === 16 ? 3 + this.#take(2) : symbol === 17 ? 3 + this.#take(3) : 11 + this.#take(7)
       const end = i + more
       if (end > all) throw new RangeError('too many codes')
-      while (i < end) lengths[i++] = value
+      before = value
+      if (value !== 0 && i <= END_OF_BLOCK && end > END_OF_BLOCK) hasEnd = true
+      if (value === 0) i = end
+      for (; i < end; i++) {
+        if (i < literals) this.#literals.add(i, value)
+        else this.#distances.add(i - literals, value)
+      }
     }
-    if (lengths[END_OF_BLOCK] === 0) throw new RangeError('a block without end')
-    this.#literals.build(lengths, 0, literals, true)
-    this.#distances.build(lengths, literals, all, true)
+    if (!hasEnd) throw new RangeError('a block without end')
+    this.#literals.build(true)
+    this.#distances.build(true)
   }
 
   /** The one loop that is run for each symbol: its state is in variables, and goes back at the end. */
@@ -133,6 +151,7 @@ export class Inflater {
     const out = this.#out
     const input = this.#in
     const end = this.#end
+    const enough = this.#enough
     const literalTable = literals.fast
     const literalMask = literalTable.length - 1
     const distanceTable = distances.fast
@@ -141,7 +160,7 @@ export class Inflater {
     let bits = this.#bits
     let count = this.#bitCount
     let position = this.#position
-    for (;;) {
+    while (position < enough) {
       // Never more than 30 bits: they stay small integers.
       if (count < MAX_BITS) {
         bits |= ((input[at] as number) | (input[at + 1] as number) << 8) << count

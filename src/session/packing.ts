@@ -54,9 +54,10 @@ export function pack (numbers: ByteWriter, strings: TextWriter): Buffer {
  *
  * @param bytes the whole; bytes that follow are ignored
  * @param read reads the fields
+ * @param isPart whether only the first fields are read: then no more is inflated than they need
  * @returns what `read` returned, or `null` for another major version or what cannot be read
  */
-export function unpack<T> (bytes: Buffer, read: ReadFields<T>): T | null {
+export function unpack<T> (bytes: Buffer, read: ReadFields<T>, isPart = false): T | null {
   if (bytes[0] !== MAJOR) return null
   try {
     const head = new ByteReader(bytes, 2)
@@ -65,9 +66,12 @@ export function unpack<T> (bytes: Buffer, read: ReadFields<T>): T | null {
     const textLength = head.varint()
     const deflatedLength = head.varint()
     const start = head.skip(deflatedLength)
-    const text = inflater.inflate(bytes.subarray(start, start + deflatedLength), textLength)
+    const deflated = bytes.subarray(start, start + deflatedLength)
     const numbers = new ByteReader(bytes, numbersStart, numbersStart + numbersLength)
-    return read(numbers, new TextReader(numbers, text, bytes.subarray(start + deflatedLength)), bytes)
+    const raw = bytes.subarray(start + deflatedLength)
+    const inflate = (needed: number): Buffer =>
+      inflater.inflate(deflated, textLength, isPart ? needed : textLength)
+    return read(numbers, new TextReader(numbers, inflate, raw), bytes)
   } catch {
     return null
   }

@@ -24,8 +24,10 @@ export interface Revocation {
   readonly until: number
 }
 
-/** What the list is asked about. */
-export type RevocableSession = Pick<Session, 'sid' | 'subject' | 'providerSid' | 'createdAt'>
+/** What the list is asked about. `subject` and `providerSid` may have to be decoded first: read them last. */
+export interface RevocableSession extends Pick<Session, 'sid' | 'subject' | 'createdAt'> {
+  readonly providerSid?: string | undefined
+}
 
 /**
  * The sessions that are over before their time. One list serves one deployment, and so one issuer.
@@ -77,11 +79,17 @@ export function createRevocationList (
     revoke: ({ kind, id, at, until }) => {
       lists[kind].set(id, Math.max(at, lists[kind].get(id) ?? 0), until)
     },
-    isRevoked: ({ sid, subject, providerSid, createdAt }) =>
-      names(lists.session, sid, createdAt) || names(lists.subject, subject, createdAt) ||
-      (providerSid === undefined
-        ? names(lists.subject_without_sid, subject, createdAt)
-        : names(lists.provider_session, providerSid, createdAt)),
+    isRevoked: (session) => {
+      const { sid, createdAt } = session
+      if (names(lists.session, sid, createdAt)) return true
+      const hasOthers = lists.subject.size + lists.subject_without_sid.size + lists.provider_session.size > 0
+      if (!hasOthers) return false
+      const { subject, providerSid } = session
+      return names(lists.subject, subject, createdAt) ||
+        (providerSid === undefined
+          ? names(lists.subject_without_sid, subject, createdAt)
+          : names(lists.provider_session, providerSid, createdAt))
+    },
     get size () { return Object.values(lists).reduce((sum, list) => sum + list.size, 0) }
   }
 }

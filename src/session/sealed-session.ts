@@ -1,11 +1,12 @@
 // A session as sealed cookies: one value or, with the refresh token apart, two; within the budget; memoised.
 import { BullaError } from '../lib/errors.ts'
 import { clearSurplus, createSealedChunks } from './chunks.ts'
-import { decodeRefreshPart, decodeSession, encodeRefreshPart, encodeSession } from './codec.ts'
+import { decodeRefreshPart, encodeRefreshPart, encodeSession } from './codec.ts'
 import type { Cookies, OwnCookies } from './cookies.ts'
 import { createMemo } from './memo.ts'
+import { openedOf, openSession } from './opened-session.ts'
 import type { Sealer } from './seal.ts'
-import type { Session } from './session.ts'
+import type { OpenedSession, Session } from './session.ts'
 
 /** `single`: all in one value. `split`: the refresh token in a cookie that only travels to the base path. */
 export type Layout = 'single' | 'split'
@@ -23,7 +24,7 @@ export interface SessionSize {
 /** Seals sessions into cookies, and opens them. */
 export interface SealedSessions {
   /** The session that the cookies hold; `null` for none, or if any of our names came twice. */
-  open (own: OwnCookies, now: number): Session | null
+  open (own: OwnCookies, now: number): OpenedSession | null
   /**
    * `Set-Cookie` values for a session, and the deletion of every chunk that it no longer needs.
    *
@@ -59,11 +60,11 @@ export function createSealedSessions (options: SealedSessionsOptions): SealedSes
   const { cookies, sealer, budget, layout = 'single', memoBytes = MEMO_BYTES } = options
   const sessionChunks = createSealedChunks(cookies, sealer, 'session')
   const refreshChunks = createSealedChunks(cookies, sealer, 'refresh')
-  const memo = memoBytes === 0 ? null : createMemo<Session>(memoBytes)
+  const memo = memoBytes === 0 ? null : createMemo<OpenedSession>(memoBytes)
   const loginStem = cookies.name('login', '')
   let ring = sealer.keyring()
 
-  function open (own: OwnCookies, now: number): Session | null {
+  function open (own: OwnCookies, now: number): OpenedSession | null {
     if (hasTwins(own)) return null
     const text = sessionChunks.gather(own)
     const session = text === null ? null : openText(text, now)
@@ -76,7 +77,7 @@ export function createSealedSessions (options: SealedSessionsOptions): SealedSes
     return false
   }
 
-  function openText (text: string, now: number): Session | null {
+  function openText (text: string, now: number): OpenedSession | null {
     if (ring !== sealer.keyring()) {
       ring = sealer.keyring()
       memo?.clear()
@@ -84,7 +85,7 @@ export function createSealedSessions (options: SealedSessionsOptions): SealedSes
     const known = memo?.get(text, now)
     if (known !== undefined) return known
     const bytes = sessionChunks.open(text)
-    const session = bytes === null ? null : decodeSession(bytes)
+    const session = bytes === null ? null : openSession(bytes)
     if (session !== null) {
       const until = Math.min(session.accessTokenExpiresAt, session.expiresAt)
       if (now < until) memo?.set(text, session, until)
@@ -93,13 +94,13 @@ export function createSealedSessions (options: SealedSessionsOptions): SealedSes
   }
 
   /** A refresh token of its own counts only beside the very generation that it was sealed with. */
-  function withRefreshPart (session: Session, own: OwnCookies): Session {
-    if (session.refreshToken !== undefined || !own.values.has(cookies.name('refresh', 0))) return session
+  function withRefreshPart (session: OpenedSession, own: OwnCookies): OpenedSession {
+    if (session.hasRefreshToken || !own.values.has(cookies.name('refresh', 0))) return session
     const text = refreshChunks.gather(own)
     const bytes = text === null ? null : refreshChunks.open(text)
     const part = bytes === null ? null : decodeRefreshPart(bytes)
     if (part === null || part.sid !== session.sid || part.generation !== session.generation) return session
-    return { ...session, ...part }
+    return openedOf({ ...session.whole(), ...part })
   }
 
   async function write (session: Session, own: OwnCookies | null, maxAge: number): Promise<string[]> {

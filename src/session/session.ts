@@ -30,6 +30,24 @@ export interface Session {
   readonly authTime?: number
 }
 
+/** What every request needs of a session. */
+export interface SessionHead extends Pick<Session,
+  'sid' | 'generation' | 'accessToken' | 'accessTokenExpiresAt' | 'accessTokenIssuedAt' | 'createdAt' | 'expiresAt'> {
+  readonly hasRefreshToken: boolean
+  readonly refreshTokenExpiresAt?: number | undefined
+}
+
+/** A session that was opened: what few requests need of it is decoded when it is asked for. */
+export interface OpenedSession extends SessionHead {
+  readonly subject: string
+  readonly providerSid: string | undefined
+  /** All of it; the same object each time. */
+  whole (): Session
+}
+
+/** The times that a session's life hangs on. */
+type Lifetimes = Pick<SessionHead, 'expiresAt' | 'refreshTokenExpiresAt' | 'accessTokenExpiresAt'>
+
 /** What a `sid` is written with. */
 const BASE64URL = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
 
@@ -39,7 +57,7 @@ const BASE64URL = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz012345678
  *
  * @param session the session
  */
-export function sessionEnd (session: Session): number {
+export function sessionEnd (session: Lifetimes): number {
   const { expiresAt, refreshTokenExpiresAt, accessTokenExpiresAt } = session
   if (refreshTokenExpiresAt === undefined) return expiresAt
   return Math.min(expiresAt, Math.max(refreshTokenExpiresAt, accessTokenExpiresAt))
@@ -51,7 +69,7 @@ export function sessionEnd (session: Session): number {
  * @param session the session
  * @param now Unix seconds
  */
-export function isExpired (session: Session, now: number): boolean {
+export function isExpired (session: Lifetimes, now: number): boolean {
   return now >= sessionEnd(session)
 }
 
@@ -61,7 +79,7 @@ export function isExpired (session: Session, now: number): boolean {
  * @param session the session
  * @param now Unix seconds
  */
-export function hasLiveAccessToken (session: Session, now: number): boolean {
+export function hasLiveAccessToken (session: Lifetimes, now: number): boolean {
   return now < session.accessTokenExpiresAt
 }
 
@@ -73,7 +91,9 @@ export function hasLiveAccessToken (session: Session, now: number): boolean {
  * @param session the session
  * @param ahead seconds
  */
-export function refreshDueAt (session: Session, ahead: number): number {
+export function refreshDueAt (
+  session: Pick<Session, 'sid' | 'accessTokenExpiresAt' | 'accessTokenIssuedAt'>, ahead: number
+): number {
   const lifetime = Math.max(0, session.accessTokenExpiresAt - session.accessTokenIssuedAt)
   const window = Math.min(ahead, lifetime / 5)
   const jitter = Math.max(0, BASE64URL.indexOf(session.sid.charAt(0))) / 63
@@ -87,6 +107,6 @@ export function refreshDueAt (session: Session, ahead: number): number {
  * @param now Unix seconds
  * @param ahead seconds before the expiry
  */
-export function needsRefresh (session: Session, now: number, ahead: number): boolean {
-  return session.refreshToken !== undefined && now >= refreshDueAt(session, ahead)
+export function needsRefresh (session: SessionHead, now: number, ahead: number): boolean {
+  return session.hasRefreshToken && now >= refreshDueAt(session, ahead)
 }

@@ -7,11 +7,11 @@ import type { Cookies, OwnCookies } from './cookies.ts'
 import { createNotes, type Ended } from './notes.ts'
 import type { Sealer } from './seal.ts'
 import { createSealedSessions, type SealedSessionsOptions } from './sealed-session.ts'
-import { isExpired, sessionEnd, type Session } from './session.ts'
+import { isExpired, sessionEnd, type OpenedSession, type Session } from './session.ts'
 
 /** What a request's cookies amount to. */
 export interface SessionState {
-  readonly session: Session | null
+  readonly session: OpenedSession | null
   /** Why there is no session; `null` if there is one. */
   readonly error: ErrorCode | null
   /** Whether the session's refresh token is known to be dead. */
@@ -77,7 +77,7 @@ export function createSessionStore (options: SessionStoreOptions): SessionStore 
   return {
     read,
     write,
-    open: (own) => sealed.open(own, unixSeconds(clock)),
+    open: (own) => sealed.open(own, unixSeconds(clock))?.whole() ?? null,
     markSpent: notes.markSpent,
     end: async (session, own, logins = []) => {
       const tombstone = await notes.bury([...(session === null ? [] : [session]), ...logins], own)

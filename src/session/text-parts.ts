@@ -59,28 +59,60 @@ export class TextWriter {
   }
 }
 
+/** The text from its beginning, so many bytes of it or more; throws if there are not so many. */
+export type Inflate = (needed: number) => Buffer
+
+const NOTHING = Buffer.alloc(0)
+
 /** Reads strings in the order in which {@link TextWriter} took them; throws where they end too early. */
 export class TextReader {
   readonly #lengths: ByteReader
-  readonly #text: Buffer
+  readonly #inflate: Inflate
   readonly #raw: Buffer
+  #text: Buffer = NOTHING
   #textAt = 0
   #rawAt = 0
 
   /**
    * @param lengths the lengths and kinds
-   * @param text what was deflated
+   * @param inflate gives what was deflated
    * @param raw what was not
    */
-  constructor (lengths: ByteReader, text: Buffer, raw: Buffer) {
+  constructor (lengths: ByteReader, inflate: Inflate, raw: Buffer) {
     this.#lengths = lengths
-    this.#text = text
+    this.#inflate = inflate
     this.#raw = raw
   }
 
   /** The next string, which is no token. */
   string (): string {
     const head = this.#lengths.varint()
+    this.#expect(textOf(head))
+    return this.#next(head)
+  }
+
+  /** The next string, which may be a token. */
+  token (): string {
+    const heads: number[] = []
+    let length = 0
+    for (let count = this.#lengths.varint(); count > 0; count--) {
+      const head = this.#lengths.varint()
+      heads.push(head)
+      length += textOf(head)
+    }
+    this.#expect(length)
+    let value = heads.length === 0 ? '' : this.#next(heads[0] as number)
+    for (let part = 1; part < heads.length; part++) value += `.${this.#next(heads[part] as number)}`
+    return value
+  }
+
+  /** So many bytes of text are read next: they are inflated at once. */
+  #expect (length: number): void {
+    const needed = this.#textAt + length
+    if (needed > this.#text.length) this.#text = this.#inflate(needed)
+  }
+
+  #next (head: number): string {
     const kind = head % 4
     const length = (head - kind) / 4
     if (kind === TEXT || kind === JSON_PART) {
@@ -92,14 +124,12 @@ export class TextReader {
     this.#rawAt = within(this.#raw, start + length)
     return this.#raw.toString(kind === RAW_PART ? 'base64url' : 'utf16le', start, this.#rawAt)
   }
+}
 
-  /** The next string, which may be a token. */
-  token (): string {
-    const count = this.#lengths.varint()
-    let value = count === 0 ? '' : this.string()
-    for (let part = 1; part < count; part++) value += `.${this.string()}`
-    return value
-  }
+/** How many bytes of text a string has, by its head. */
+function textOf (head: number): number {
+  const kind = head % 4
+  return kind === TEXT || kind === JSON_PART ? (head - kind) / 4 : 0
 }
 
 function within (bytes: Buffer, end: number): number {

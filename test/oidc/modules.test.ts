@@ -182,7 +182,7 @@ t.test('userinfo adds claims to show: of the login itself the ID token alone spe
   await login(person)
   const cookie = sessionValues(person)
   const request = { headers: { cookie } } as unknown as Parameters<typeof app.sessions.read>[0]
-  const { session } = app.sessions.read(request)
+  const session = app.sessions.read(request).session?.whole()
   t.match(session, { subject: 'u1', claims: { name: 'Nanni', email: 'nanni@example.org' } })
   t.notOk(session?.providerSid)
   t.not(session?.authTime, 1)

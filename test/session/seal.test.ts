@@ -26,10 +26,12 @@ t.test('SEA-01 jose opens what was sealed, the reader opens what jose seals, wit
 
 t.test('SEA-01 no change of one character opens, and none throws', async (t) => {
   const text = await sealer.seal('session', Buffer.from('content of a session'))
+  // Up to U+017F: the low bytes of the last 128 are those of letters and digits.
+  const characters = ['', ...Array.from({ length: 0x180 }, (_, code) => String.fromCharCode(code))]
   for (let at = 0; at < text.length; at++) {
-    for (const character of ['A', 'B', '-', '.', '=', '+', ' ', 'é', '']) {
+    for (const character of characters) {
       const changed = text.slice(0, at) + character + text.slice(at + 1)
-      if (changed !== text && sealer.open('session', changed) !== null) t.fail(`opened with ${character} at ${at}`)
+      if (changed !== text && sealer.open('session', changed) !== null) t.fail(`opened with ${JSON.stringify(character)} at ${at}`)
     }
   }
   t.equal(sealer.open('session', text)?.toString(), 'content of a session')
