@@ -9,7 +9,10 @@ export interface Departing {
 
 const kCalls = Symbol('bulla.calls')
 
-type Connection = Socket & { [kCalls]?: Set<Departing> }
+/** One call is the rule; pipelined ones are a set. */
+type Calls = Departing | Set<Departing> | null
+
+type Connection = Socket & { [kCalls]?: Calls }
 
 /**
  * Calls back when a connection goes, until {@link unwatch}; not for one that has gone already.
@@ -18,12 +21,12 @@ type Connection = Socket & { [kCalls]?: Set<Departing> }
  * @param call is told
  */
 export function watch (connection: Connection, call: Departing): void {
-  let calls = connection[kCalls]
-  if (calls === undefined) {
-    calls = connection[kCalls] = new Set()
-    connection.on('close', onClose)
-  }
-  calls.add(call)
+  const calls = connection[kCalls]
+  if (calls instanceof Set) calls.add(call)
+  else if (calls === undefined || calls === null) {
+    if (calls === undefined) connection.on('close', onClose)
+    connection[kCalls] = call
+  } else connection[kCalls] = new Set([calls, call])
 }
 
 /**
@@ -33,9 +36,16 @@ export function watch (connection: Connection, call: Departing): void {
  * @param call that is over
  */
 export function unwatch (connection: Connection, call: Departing): void {
-  connection[kCalls]?.delete(call)
+  const calls = connection[kCalls]
+  if (calls === call) connection[kCalls] = null
+  else if (calls instanceof Set) {
+    calls.delete(call)
+    if (calls.size === 0) connection[kCalls] = null
+  }
 }
 
 function onClose (this: Connection): void {
-  for (const call of this[kCalls] ?? []) call.left()
+  const calls = this[kCalls]
+  if (calls instanceof Set) for (const call of calls) call.left()
+  else calls?.left()
 }

@@ -1,7 +1,7 @@
 // A canonical Huffman code of deflate: built from the lengths of its codes, read through a table.
 
 /** The most bits of a code. */
-export const MAX_BITS = 15
+const MAX_BITS = 15
 
 /** A canonical Huffman code. @see RFC 1951, section 3.2.2 */
 export class HuffmanCode {

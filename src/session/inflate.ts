@@ -2,14 +2,14 @@
 // makes for each call, which cost more than inflating some hundred bytes. test/session/inflate.test.ts holds
 // it against node:zlib.
 import { DISTANCE_BASE, DISTANCE_BITS, LENGTH_BASE, LENGTH_BITS, ORDER } from './deflate.ts'
-import { HuffmanCode, MAX_BITS } from './huffman.ts'
+import { HuffmanCode } from './huffman.ts'
 
 const END_OF_BLOCK = 256
 
-/** Room behind the longest text: for zeros that are read ahead, and for what deflating noise adds to it. */
+/** Room behind the longest text: for zeros that are looked at, and for what deflating noise adds to it. */
 const MARGIN = 1024
 
-/** How many bytes behind the end may be held as bits that nothing needs. */
+/** How many bytes behind the end are looked at. */
 const READ_AHEAD = 4
 
 /** Inflates with a preset dictionary into memory of its own. */
@@ -24,9 +24,8 @@ export class Inflater {
   readonly #fixedDistances = new HuffmanCode(32, 5)
   readonly #in: Uint8Array
   #inEnd = 0
+  /** In bits. */
   #at = 0
-  #bits = 0
-  #bitCount = 0
   #position = 0
   #end = 0
   #enough = 0
@@ -64,7 +63,7 @@ export class Inflater {
     this.#in.set(deflated)
     this.#in.fill(0, deflated.length, deflated.length + 2 * READ_AHEAD)
     this.#inEnd = deflated.length
-    this.#at = this.#bits = this.#bitCount = 0
+    this.#at = 0
     this.#position = start
     this.#end = start + length
     this.#enough = needed < length ? start + needed : Infinity
@@ -89,9 +88,8 @@ export class Inflater {
   }
 
   #stored (): void {
-    // Whole bytes that were read ahead go back; the rest of the last one is padding.
-    let at = this.#at - (this.#bitCount >> 3)
-    this.#bits = this.#bitCount = 0
+    // The rest of a byte is padding.
+    let at = (this.#at + 7) >> 3
     const input = this.#in
     const length = (input[at] as number) | (input[at + 1] as number) << 8
     const inverse = (input[at + 2] as number) | (input[at + 3] as number) << 8
@@ -100,7 +98,7 @@ export class Inflater {
       throw new RangeError('a block is not as long as it says')
     }
     this.#out.set(input.subarray(at, at + length), this.#position)
-    this.#at = at + length
+    this.#at = (at + length) * 8
     this.#position += length
   }
 
@@ -108,45 +106,65 @@ export class Inflater {
     const literals = this.#take(5) + 257
     const distances = this.#take(5) + 1
     if (literals > 286 || distances > 30) throw new RangeError('too many codes')
-    const own = this.#codeLengths.fill(0)
-    for (let count = this.#take(4) + 4, i = 0; i < count; i++) own[ORDER[i] as number] = this.#take(3)
-    const lengthCode = this.#lengthCode
-    lengthCode.clear()
-    for (let i = 0; i < 19; i++) if (own[i] !== 0) lengthCode.add(i, own[i] as number)
-    lengthCode.build(false)
+    this.#readLengthCode(this.#take(4) + 4)
     this.#literals.clear()
     this.#distances.clear()
-    const all = literals + distances
-    let before = -1
-    let hasEnd = false
-    for (let i = 0; i < all;) {
-      const symbol = this.#symbol(lengthCode)
-      let value = symbol
-      let more = 1
-      if (symbol === 16) {
-        if (before < 0) throw new RangeError('nothing to repeat')
-        value = before
-        more = 3 + this.#take(2)
-      } else if (symbol > 16) {
-        value = 0
-        more = symbol === 17 ? 3 + this.#take(3) : 11 + this.#take(7)
-      }
-      const end = i + more
-      if (end > all) throw new RangeError('too many codes')
-      before = value
-      if (value !== 0 && i <= END_OF_BLOCK && end > END_OF_BLOCK) hasEnd = true
-      if (value === 0) i = end
-      for (; i < end; i++) {
-        if (i < literals) this.#literals.add(i, value)
-        else this.#distances.add(i - literals, value)
-      }
-    }
-    if (!hasEnd) throw new RangeError('a block without end')
+    this.#readLengths(literals, literals + distances)
     this.#literals.build(true)
     this.#distances.build(true)
   }
 
-  /** The one loop that is run for each symbol: its state is in variables, and goes back at the end. */
+  /** The code in which the lengths of the two others are written. */
+  #readLengthCode (count: number): void {
+    const own = this.#codeLengths.fill(0)
+    for (let i = 0; i < count; i++) own[ORDER[i] as number] = this.#take(3)
+    this.#lengthCode.clear()
+    for (let i = 0; i < own.length; i++) if (own[i] !== 0) this.#lengthCode.add(i, own[i] as number)
+    this.#lengthCode.build(false)
+  }
+
+  /** Of literals and distances, in one list: a repetition may begin in one and end in the other. */
+  #readLengths (literals: number, all: number): void {
+    const input = this.#in
+    const { fast } = this.#lengthCode
+    let at = this.#at
+    let before = -1
+    let hasEnd = false
+    for (let i = 0; i < all;) {
+      const entry = fast[peek(input, at) & (fast.length - 1)] as number
+      if (entry === 0) throw new RangeError('no such code')
+      at += entry & 15
+      const symbol = entry >> 4
+      let end = i + 1
+      if (symbol < 16) before = symbol
+      else if (symbol === 16) {
+        if (before < 0) throw new RangeError('nothing to repeat')
+        end = i + 3 + (peek(input, at) & 3)
+        at += 2
+      } else {
+        before = 0
+        end = i + (symbol === 17 ? 3 + (peek(input, at) & 7) : 11 + (peek(input, at) & 127))
+        at += symbol === 17 ? 3 : 7
+      }
+      if (end > all) throw new RangeError('too many codes')
+      if (before === 0) {
+        i = end
+        continue
+      }
+      if (i <= END_OF_BLOCK && end > END_OF_BLOCK) hasEnd = true
+      for (; i < end; i++) {
+        if (i < literals) this.#literals.add(i, before)
+        else this.#distances.add(i - literals, before)
+      }
+    }
+    if (!hasEnd) throw new RangeError('a block without end')
+    this.#at = at
+  }
+
+  /**
+   * The one loop that is run for each symbol: its state is in variables, and goes back at the end. The next
+   * bits are put together for each look-up: keeping some at hand needs a branch that no processor foresees.
+   */
   #coded (literals: HuffmanCode, distances: HuffmanCode): void {
     const out = this.#out
     const input = this.#in
@@ -157,20 +175,12 @@ export class Inflater {
     const distanceTable = distances.fast
     const distanceMask = distanceTable.length - 1
     let at = this.#at
-    let bits = this.#bits
-    let count = this.#bitCount
     let position = this.#position
     while (position < enough) {
-      // Never more than 30 bits: they stay small integers.
-      if (count < MAX_BITS) {
-        bits |= ((input[at] as number) | (input[at + 1] as number) << 8) << count
-        at += 2
-        count += 16
-      }
+      let bits = peek(input, at)
       let entry = literalTable[bits & literalMask] as number
       if (entry === 0) entry = literals.slow(bits)
-      bits >>= entry & 15
-      count -= entry & 15
+      at += entry & 15
       const symbol = entry >> 4
       if (symbol < END_OF_BLOCK) {
         if (position === end) throw new RangeError('the text is longer than it says')
@@ -179,71 +189,42 @@ export class Inflater {
       }
       if (symbol === END_OF_BLOCK) break
       if (symbol > 285) throw new RangeError('no such length')
-      if (count < MAX_BITS) {
-        bits |= ((input[at] as number) | (input[at + 1] as number) << 8) << count
-        at += 2
-        count += 16
-      }
       const lengthBits = LENGTH_BITS[symbol - 257] as number
-      const to = position + (LENGTH_BASE[symbol - 257] as number) + (bits & ((1 << lengthBits) - 1))
-      bits >>= lengthBits
-      count -= lengthBits
-      if (count < MAX_BITS) {
-        bits |= ((input[at] as number) | (input[at + 1] as number) << 8) << count
-        at += 2
-        count += 16
-      }
+      const length = (LENGTH_BASE[symbol - 257] as number) + (peek(input, at) & ((1 << lengthBits) - 1))
+      const to = position + length
+      at += lengthBits
+      bits = peek(input, at)
       entry = distanceTable[bits & distanceMask] as number
       if (entry === 0) entry = distances.slow(bits)
-      bits >>= entry & 15
-      count -= entry & 15
+      at += entry & 15
       const which = entry >> 4
       if (which > 29) throw new RangeError('no such distance')
-      if (count < MAX_BITS) {
-        bits |= ((input[at] as number) | (input[at + 1] as number) << 8) << count
-        at += 2
-        count += 16
-      }
       const distanceBits = DISTANCE_BITS[which] as number
-      let from = position - (DISTANCE_BASE[which] as number) - (bits & ((1 << distanceBits) - 1))
-      bits >>= distanceBits
-      count -= distanceBits
+      let from = position - (DISTANCE_BASE[which] as number) - (peek(input, at) & ((1 << distanceBits) - 1))
+      at += distanceBits
       if (to > end || from < 0) throw new RangeError('a copy from or to nowhere')
       while (position < to) out[position++] = out[from++] as number
     }
     this.#at = at
-    this.#bits = bits
-    this.#bitCount = count
     this.#position = position
   }
 
-  #symbol (code: HuffmanCode): number {
-    this.#need(MAX_BITS)
-    let entry = code.fast[this.#bits & (code.fast.length - 1)] as number
-    if (entry === 0) entry = code.slow(this.#bits)
-    this.#bits >>= entry & 15
-    this.#bitCount -= entry & 15
-    return entry >> 4
-  }
-
   #take (count: number): number {
-    this.#need(count)
-    const value = this.#bits & ((1 << count) - 1)
-    this.#bits >>= count
-    this.#bitCount -= count
+    if (this.#isPastEnd()) throw new RangeError('the bytes end too early')
+    const value = peek(this.#in, this.#at) & ((1 << count) - 1)
+    this.#at += count
     return value
   }
 
-  #need (count: number): void {
-    if (this.#bitCount >= count) return
-    if (this.#at > this.#inEnd + READ_AHEAD) throw new RangeError('the bytes end too early')
-    this.#bits |= ((this.#in[this.#at] as number) | (this.#in[this.#at + 1] as number) << 8) << this.#bitCount
-    this.#at += 2
-    this.#bitCount += 16
-  }
-
-  /** What stands behind the input may be read ahead, but nothing that used it comes out. */
+  /** What stands behind the input may be looked at, but nothing that used it comes out. */
   #isPastEnd (): boolean {
-    return this.#at * 8 - this.#bitCount > this.#inEnd * 8
+    return this.#at > this.#inEnd * 8
   }
+}
+
+/** At least 17 bits, from a bit on. */
+function peek (input: Uint8Array, at: number): number {
+  const byte = at >> 3
+  const three = (input[byte] as number) | (input[byte + 1] as number) << 8 | (input[byte + 2] as number) << 16
+  return three >> (at & 7)
 }

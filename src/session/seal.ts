@@ -6,6 +6,15 @@ import type { Keyring, Purpose, PurposeKey } from './keyring.ts'
 const IV_LENGTH = 16
 const TAG_LENGTH = 22
 
+/** The most characters of a sealed value: more than eight chunks have. */
+const MAX_LENGTH = 32 * 1024
+
+/** What one value is read into, used up before the next one comes: memory of its own for each costs more. */
+const IV = Buffer.alloc(12)
+const TAG = Buffer.alloc(16)
+const CIPHERTEXT = Buffer.alloc(MAX_LENGTH)
+const TAG_OPTIONS = { authTagLength: TAG.length }
+
 /**
  * After how many seals a key should give way. Random 96-bit nonces are good for 2^32 seals of one key; this
  * process is one of several, and knows of its own only.
@@ -82,19 +91,19 @@ function open (keyring: Keyring, purpose: Purpose, text: string): Buffer | null 
   const textStart = ivStart + IV_LENGTH + 1
   const tagStart = text.length - TAG_LENGTH
   if (text[ivStart - 1] !== '.' || text[textStart - 1] !== '.' || text[tagStart - 1] !== '.') return null
-  if (tagStart - 1 < textStart || !mayBeBase64url(text)) return null
-  const iv = strictBytes(text.slice(ivStart, textStart - 1))
-  const ciphertext = strictBytes(text.slice(textStart, tagStart - 1))
-  const tag = strictBytes(text.slice(tagStart))
-  if (iv === null || ciphertext === null || tag === null) return null
-  return decrypt(key, iv, ciphertext, tag)
+  if (tagStart - 1 < textStart || text.length > MAX_LENGTH || !mayBeBase64url(text)) return null
+  if (!readStrictly(text.slice(ivStart, textStart - 1), IV)) return null
+  if (!readStrictly(text.slice(tagStart), TAG)) return null
+  const ciphertext = CIPHERTEXT.subarray(0, Math.floor((tagStart - 1 - textStart) * 3 / 4))
+  return readStrictly(text.slice(textStart, tagStart - 1), ciphertext) ? decrypt(key, ciphertext) : null
 }
 
-function decrypt (key: PurposeKey, iv: Buffer, ciphertext: Buffer, tag: Buffer): Buffer | null {
+/** Opens what was read. */
+function decrypt (key: PurposeKey, ciphertext: Buffer): Buffer | null {
   try {
-    const decipher = createDecipheriv('aes-256-gcm', key.key, iv, { authTagLength: 16 })
+    const decipher = createDecipheriv('aes-256-gcm', key.key, IV, TAG_OPTIONS)
     decipher.setAAD(key.additionalData)
-    decipher.setAuthTag(tag)
+    decipher.setAuthTag(TAG)
     const plain = decipher.update(ciphertext)
     decipher.final()
     return plain
@@ -112,14 +121,15 @@ function mayBeBase64url (text: string): boolean {
 }
 
 /**
- * Base64url read strictly: only what encodes back to the same text. What Node does not know it passes over,
+ * Reads base64url strictly: only what encodes back to the same text. What Node does not know it passes over,
  * so that fewer bytes come out.
  *
  * @param text as {@link mayBeBase64url} lets it pass
+ * @param into as long as what should come out
  */
-function strictBytes (text: string): Buffer | null {
+function readStrictly (text: string, into: Buffer): boolean {
   const over = text.length % 4
-  const bytes = Buffer.from(text, 'base64url')
-  if (over === 1 || bytes.length !== Math.floor(text.length * 3 / 4)) return null
-  return over === 0 || LAST[over]?.includes(text[text.length - 1] as string) === true ? bytes : null
+  if (over === 1 || into.length !== Math.floor(text.length * 3 / 4)) return false
+  if (into.write(text, 'base64url') !== into.length) return false
+  return over === 0 || LAST[over]?.includes(text[text.length - 1] as string) === true
 }
