@@ -4,6 +4,7 @@ import type { Config } from '../config/schema.ts'
 import { unixSeconds, type Clock } from '../lib/clock.ts'
 import { BullaError } from '../lib/errors.ts'
 import { describeError } from '../lib/redact.ts'
+import { Turn } from '../lib/turn.ts'
 import { noteForwarding, toBullaError } from '../plugins/errors.ts'
 import type { ActiveSession } from '../plugins/renewal.ts'
 import type { Sessions } from '../plugins/session.ts'
@@ -27,13 +28,17 @@ export interface ApiContext {
   readonly log: FastifyBaseLogger
 }
 
+/** A call that passed the guard. */
+interface Arrival { readonly request: FastifyRequest, readonly reply: FastifyReply }
+
 const NO_COOKIES: readonly string[] = []
 
 /** Seconds for which a refreshed token is not refreshed again because an API refuses it. */
 const FRESH = 30
 
 /**
- * The handler of a route. It answers by itself, or by `reply.send` of an error.
+ * The handler of a route. What comes in one turn of the event loop is handled together at its end; each call
+ * is answered by itself, or by `reply.send` of an error.
  *
  * @param route the route
  * @param context what all calls share
@@ -44,6 +49,13 @@ export function createApiHandler (
   const { sessions, config } = context
   const { token } = route.config
   const allowed = new Set(config.allowed_origins)
+  const arrivals = new Turn(({ request, reply }: Arrival) => {
+    try {
+      handle(request, reply)
+    } catch (error) {
+      reply.send(toBullaError(error))
+    }
+  })
 
   function handle (request: FastifyRequest, reply: FastifyReply): void {
     const target = request.apiTarget as Target
@@ -103,7 +115,7 @@ export function createApiHandler (
     }
   }
 
-  return handle
+  return (request, reply) => { arrivals.add({ request, reply }) }
 }
 
 declare module 'fastify' {

@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import { auth0, cognito, entra, keycloak, minimal } from '../../bench/token-sets.ts'
 import {
-  decodeRefreshPart, decodeSession, encodeRefreshPart, encodeSession
+  decodeHead, decodeRefreshPart, decodeSession, encodeRefreshPart, encodeSession
 } from '../../src/session/codec.ts'
 import { DICTIONARY } from '../../src/session/dictionary.ts'
 import type { Session } from '../../src/session/session.ts'
@@ -56,6 +56,24 @@ t.test('any session comes back as it was, byte for byte', async () => {
     return back?.accessToken === session.accessToken && back.refreshToken === session.refreshToken &&
       back.idToken === session.idToken && back.sid === session.sid && back.subject === session.subject
   }), { numRuns: 500, seed: 3 })
+})
+
+t.test('what every request needs is decoded alone as it is with the rest', async () => {
+  fc.assert(fc.property(anySession, (session) => {
+    const head = decodeHead(encodeSession(session))
+    const { sid, generation, accessTokenIssuedAt, accessTokenExpiresAt, createdAt, expiresAt } = session
+    t.match(head, {
+      sid,
+      generation,
+      accessTokenIssuedAt,
+      accessTokenExpiresAt,
+      createdAt,
+      expiresAt,
+      hasRefreshToken: session.refreshToken !== undefined,
+      refreshTokenExpiresAt: session.refreshTokenExpiresAt
+    })
+    return head?.accessToken === session.accessToken
+  }), { numRuns: 300, seed: 3 })
 })
 
 t.test('any refresh token of its own comes back as it was', async () => {

@@ -52,6 +52,20 @@ t.test('whatever node:zlib deflates comes back: every level, strategy and kind o
   }), { numRuns: 500 })
 })
 
+t.test('a beginning is what the whole begins with, however much is asked for', async (t) => {
+  fc.assert(fc.property(anyText, anyOptions, fc.nat(), (text, options, some) => {
+    const deflated = deflateRawSync(text, { ...options, dictionary })
+    const needed = some % (text.length + 1)
+    const found = Buffer.from(inflater.inflate(deflated, text.length, needed))
+    t.ok(found.length >= needed && found.length <= text.length)
+    t.ok(found.equals(text.subarray(0, found.length)))
+  }), { numRuns: 500 })
+  const text = Buffer.from('"sub":"nanni","aud":"account"'.repeat(20))
+  const deflated = deflateRawSync(text, { level: 9, dictionary })
+  t.throws(() => inflater.inflate(deflated, MAX, text.length + 1), RangeError, 'there is not so much')
+  t.throws(() => inflater.inflate(deflated.subarray(0, 4), text.length, text.length - 1), RangeError, 'cut')
+})
+
 t.test('the texts of common token sets come back, one after the other in the same memory', async (t) => {
   for (let round = 0; round < 2; round++) {
     for (const { name, accessToken } of [keycloak(), entra(), auth0(), cognito(), minimal()]) {
