@@ -1,5 +1,5 @@
 // What each proxy manages, interleaved in one run: requests a second, latency added, large bodies:
-// `npm run bench:throughput [-- --smoke | --bodies | --rounds=N | --seconds=N | --processes=N]`.
+// `npm run bench:throughput [-- --smoke|--bodies|--rounds=N|--seconds=N|--processes=N|--warm-up=S]`.
 import { hasApache, startApache } from './apache.ts'
 import { CONNECTIONS } from './call.ts'
 import { latencyRound, latencyTable } from './latency.ts'
@@ -13,6 +13,9 @@ const ROUNDS = numberOf('rounds', isSmoke ? 1 : 7)
 const SECONDS = numberOf('seconds', isSmoke ? 1 : 3)
 const PROCESSES = numberOf('processes', isSmoke ? 1 : 3)
 const SESSIONS = isSmoke ? 500 : 50_000
+
+/** Seconds before the rounds: `--trace-opt` shows the last function compiled after some ten of full load. */
+const WARM_UP = numberOf('warm-up', isSmoke ? 1 : 12)
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.once(signal, () => { endAll().finally(() => process.exit(1)) })
@@ -68,7 +71,7 @@ async function callRounds (sets: ReadonlyArray<readonly Target[]>): Promise<Map<
   const results = new Map((sets[0] ?? []).map(({ name }) => [name, [] as Result[]]))
   for (const target of new Set(sets.flat())) {
     await check(target)
-    await measure(target, isSmoke ? 1 : 4)
+    await measure(target, WARM_UP)
   }
   for (let round = 0; round < ROUNDS; round++) {
     for (const target of sets.flat()) results.get(target.name)?.push(await measure(target, SECONDS))
