@@ -7,7 +7,8 @@ import { IncomingMessage } from 'node:http'
 const dump = (IncomingMessage.prototype as IncomingMessage & { _dump (): void })._dump
 
 /**
- * A request as the public listener makes it. It behaves as any other to who reads it or listens to it.
+ * A request as the public listener makes it. It behaves as any other to who reads it, and to who listens to
+ * it before its answer is finished.
  *
  * @see https://nodejs.org/docs/latest-v20.x/api/http.html#httpcreateserveroptions-requestlistener
  */

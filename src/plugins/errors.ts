@@ -89,7 +89,7 @@ export function noteForwarding (request: IncomingMessage, note: ForwardingNote):
  */
 export function toBullaError (error: unknown): BullaError {
   if (error instanceof BullaError) return error
-  const { code, statusCode } = error as Partial<FastifyError>
+  const { code, statusCode } = (error ?? {}) as Partial<FastifyError>
   const known = FASTIFY_CODES[code ?? '']
   if (known !== undefined) return new BullaError(known, { cause: error })
   return new BullaError(statusCode !== undefined && statusCode < 500 ? 'bad_request' : 'internal', { cause: error })

@@ -4,6 +4,7 @@ import fp from 'fastify-plugin'
 import type { Config } from '../config/schema.ts'
 import { unixSeconds, type Clock } from '../lib/clock.ts'
 import { createCounts, type Counts } from '../lib/counts.ts'
+import { BullaError } from '../lib/errors.ts'
 import { inTime } from '../lib/in-time.ts'
 import { describeError } from '../lib/redact.ts'
 import { revokeTokens } from '../oidc/logout.ts'
@@ -69,7 +70,11 @@ export const revocationPlugin = fp(async (app: FastifyInstance, options: Revocat
     }
   })
   const listeners: Array<Parameters<Revocations['onEnded']>[0]> = []
-  const isRevoked = (session: RevocableSession): boolean => list.isRevoked(session)
+  // A list of one's own may copy what it gets: it gets an object that can be copied.
+  const isRevoked = options.list === undefined
+    ? (session: RevocableSession): boolean => list.isRevoked(session)
+    : ({ sid, subject, providerSid, createdAt }: RevocableSession): boolean =>
+        list.isRevoked({ sid, subject, createdAt, ...(providerSid === undefined ? {} : { providerSid }) })
 
   const pending = new Set<Promise<void>>()
   // Registered after the provider's pool, so run before that closes: what was begun is finished, 5 s at most.
@@ -103,8 +108,14 @@ export const revocationPlugin = fp(async (app: FastifyInstance, options: Revocat
     },
     isRevoked,
     judge: (state) => {
-      if (state.session === null || !isRevoked(state.session)) return state
-      return { ...state, session: null, error: 'session_revoked' }
+      if (state.session === null) return state
+      try {
+        return isRevoked(state.session) ? { ...state, session: null, error: 'session_revoked' } : state
+      } catch (error) {
+        // It cannot be decoded: whose it is nobody knows.
+        if (error instanceof BullaError) return { ...state, session: null, error: error.code }
+        throw error
+      }
     },
     admit: (session) => isRevoked(session) ? { ...session, createdAt: session.createdAt + 1 } : session,
     revokeTokens: (tokens) => {

@@ -39,7 +39,7 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** The session of this request, once it was opened; `null` without one. */
     readonly session: Session | null
-    /** The same, not decoded to its end unless somebody asks. */
+    /** The same, not decoded to its end unless somebody asks. @internal */
     openedSession: OpenedSession | null
   }
 }

@@ -81,7 +81,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
         response.write(chunk)
         response.socket?.uncork()
         response.end()
-      } else this.#common.outbox.add({ response, body: latin1(chunk) })
+      } else this.#common.outbox.add(response, latin1(chunk))
       return true
     }
     if (this.#remaining > 0) this.#remaining -= chunk.length

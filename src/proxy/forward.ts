@@ -5,7 +5,7 @@ import { Exchange, type Common } from './exchange.ts'
 import { overloaded } from './failures.ts'
 import type { LiveStreams, StreamSession } from './live.ts'
 import type { Target } from './paths.ts'
-import { createOutbox } from './outbox.ts'
+import { Outbox } from './outbox.ts'
 import { createPools, type PoolLimits } from './pools.ts'
 import { BODY_STALL, hasBody, RequestBody } from './request-body.ts'
 import type { RequestFacts } from './request-headers.ts'
@@ -66,7 +66,7 @@ export interface ForwarderOptions {
 export function createForwarder (options: ForwarderOptions): Forwarder {
   const { stall = BODY_STALL } = options
   const pools = createPools(options)
-  const common: Common = { live: options.live, outbox: createOutbox(), loginUrl: options.loginUrl }
+  const common: Common = { live: options.live, outbox: new Outbox(), loginUrl: options.loginUrl }
 
   function forward (call: ForwardCall): void {
     const { request, route } = call

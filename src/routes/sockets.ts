@@ -93,8 +93,8 @@ function proxyOptions (app: FastifyInstance, route: Route, options: SocketRoutes
 }
 
 function upstreamHandshake (route: Route, request: FastifyRequest): Record<string, string> {
-  const { raw, headers, session, id } = request
-  const accessToken = session?.accessToken ?? null
+  const { raw, headers, openedSession, id } = request
+  const accessToken = openedSession?.accessToken ?? null
   const facts = { accessToken, forwardedFor: forwardedFor(request), requestId: id }
   return handshakeHeaders(route.requestHeaders.build(raw.rawHeaders, headers.connection, false, facts))
 }

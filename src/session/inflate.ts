@@ -9,7 +9,7 @@ const END_OF_BLOCK = 256
 /** Room behind the longest text: for zeros that are looked at, and for what deflating noise adds to it. */
 const MARGIN = 1024
 
-/** How many bytes behind the end are looked at. */
+/** How many bytes behind the end are zeros. What is read from there, or beyond, comes out nowhere. */
 const READ_AHEAD = 4
 
 /** Inflates with a preset dictionary into memory of its own. */

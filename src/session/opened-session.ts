@@ -11,7 +11,7 @@ import type { OpenedSession, Session, SessionHead } from './session.ts'
  */
 export function openSession (bytes: Buffer): OpenedSession | null {
   const head = decodeHead(bytes)
-  return head === null ? null : new Opened(head, bytes)
+  return head === null ? null : new Opened(head, head.hasRefreshToken, bytes)
 }
 
 /**
@@ -20,7 +20,7 @@ export function openSession (bytes: Buffer): OpenedSession | null {
  * @param session all of it
  */
 export function openedOf (session: Session): OpenedSession {
-  return new Opened({ ...session, hasRefreshToken: session.refreshToken !== undefined }, session)
+  return new Opened(session, session.refreshToken !== undefined, session)
 }
 
 class Opened implements OpenedSession {
@@ -35,13 +35,13 @@ class Opened implements OpenedSession {
   readonly expiresAt: number
   #whole: Session | Buffer
 
-  constructor (head: SessionHead, whole: Session | Buffer) {
+  constructor (head: Omit<SessionHead, 'hasRefreshToken'>, hasRefreshToken: boolean, whole: Session | Buffer) {
     this.sid = head.sid
     this.generation = head.generation
     this.accessToken = head.accessToken
     this.accessTokenExpiresAt = head.accessTokenExpiresAt
     this.accessTokenIssuedAt = head.accessTokenIssuedAt
-    this.hasRefreshToken = head.hasRefreshToken
+    this.hasRefreshToken = hasRefreshToken
     this.refreshTokenExpiresAt = head.refreshTokenExpiresAt
     this.createdAt = head.createdAt
     this.expiresAt = head.expiresAt
@@ -55,6 +55,19 @@ class Opened implements OpenedSession {
   whole (): Session {
     if (Buffer.isBuffer(this.#whole)) this.#whole = decodeWhole(this.#whole)
     return this.#whole
+  }
+}
+
+/**
+ * All of a session.
+ *
+ * @returns `null` if it cannot be decoded
+ */
+export function wholeOf (session: OpenedSession): Session | null {
+  try {
+    return session.whole()
+  } catch {
+    return null
   }
 }
 

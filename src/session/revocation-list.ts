@@ -24,7 +24,7 @@ export interface Revocation {
   readonly until: number
 }
 
-/** What the list is asked about. `subject` and `providerSid` may have to be decoded first: read them last. */
+/** What the list is asked about. */
 export interface RevocableSession extends Pick<Session, 'sid' | 'subject' | 'createdAt'> {
   readonly providerSid?: string | undefined
 }
@@ -82,6 +82,7 @@ export function createRevocationList (
     isRevoked: (session) => {
       const { sid, createdAt } = session
       if (names(lists.session, sid, createdAt)) return true
+      // The person's names may have to be decoded first.
       const hasOthers = lists.subject.size + lists.subject_without_sid.size + lists.provider_session.size > 0
       if (!hasOthers) return false
       const { subject, providerSid } = session

@@ -4,7 +4,7 @@ import { clearSurplus, createSealedChunks } from './chunks.ts'
 import { decodeRefreshPart, encodeRefreshPart, encodeSession } from './codec.ts'
 import type { Cookies, OwnCookies } from './cookies.ts'
 import { createMemo } from './memo.ts'
-import { openedOf, openSession } from './opened-session.ts'
+import { openedOf, openSession, wholeOf } from './opened-session.ts'
 import type { Sealer } from './seal.ts'
 import type { OpenedSession, Session } from './session.ts'
 
@@ -100,7 +100,8 @@ export function createSealedSessions (options: SealedSessionsOptions): SealedSes
     const bytes = text === null ? null : refreshChunks.open(text)
     const part = bytes === null ? null : decodeRefreshPart(bytes)
     if (part === null || part.sid !== session.sid || part.generation !== session.generation) return session
-    return openedOf({ ...session.whole(), ...part })
+    const whole = wholeOf(session)
+    return whole === null ? session : openedOf({ ...whole, ...part })
   }
 
   async function write (session: Session, own: OwnCookies | null, maxAge: number): Promise<string[]> {

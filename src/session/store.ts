@@ -5,6 +5,7 @@ import type { ErrorCode } from '../lib/errors.ts'
 import { clearAll } from './chunks.ts'
 import type { Cookies, OwnCookies } from './cookies.ts'
 import { createNotes, type Ended } from './notes.ts'
+import { wholeOf } from './opened-session.ts'
 import type { Sealer } from './seal.ts'
 import { createSealedSessions, type SealedSessionsOptions } from './sealed-session.ts'
 import { isExpired, sessionEnd, type OpenedSession, type Session } from './session.ts'
@@ -77,7 +78,10 @@ export function createSessionStore (options: SessionStoreOptions): SessionStore 
   return {
     read,
     write,
-    open: (own) => sealed.open(own, unixSeconds(clock))?.whole() ?? null,
+    open: (own) => {
+      const session = sealed.open(own, unixSeconds(clock))
+      return session === null ? null : wholeOf(session)
+    },
     markSpent: notes.markSpent,
     end: async (session, own, logins = []) => {
       const tombstone = await notes.bury([...(session === null ? [] : [session]), ...logins], own)

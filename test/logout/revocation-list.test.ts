@@ -1,11 +1,17 @@
 // The list of sessions that are over before their time: what it names, for how long, and its bounds.
+import { randomBytes } from 'node:crypto'
+import type { FastifyRequest } from 'fastify'
 import t from 'tap'
 import { loadConfig } from '../../src/config/load.ts'
 import { createCounts } from '../../src/lib/counts.ts'
 import { createExpiringMap } from '../../src/lib/expiring-map.ts'
 import { inTime } from '../../src/lib/in-time.ts'
+import { encodeSession } from '../../src/session/codec.ts'
+import { openSession } from '../../src/session/opened-session.ts'
 import { createRevocationList, type RevocableSession, type RevocationList } from '../../src/session/revocation-list.ts'
 import { build, ringKey } from '../support/build.ts'
+import { sampleSession } from '../support/sealing.ts'
+import { sessionCookie } from '../support/session-cookie.ts'
 import { startWorld } from '../support/world.ts'
 
 const session: RevocableSession = { sid: 'ours', subject: 'nanni', providerSid: 'theirs', createdAt: 1000 }
@@ -187,4 +193,30 @@ t.test('the settings of logout are checked', async (t) => {
   t.match(problemsOf({ clear_site_data: ['cookies'] }), [/^clear_site_data names cookies: /])
   t.match(problemsOf({ clear_site_data: ['*'] }), [/^clear_site_data names \*: /])
   t.match(problemsOf({ peers: ['bulla:3000'] }), [/^peers: bulla:3000 must be dns:host:port or an origin/])
+})
+
+t.test('a list of one\'s own is asked with a plain object, whole in every copy', async (t) => {
+  const asked: RevocableSession[] = []
+  const revocationList: RevocationList = {
+    revoke: () => {},
+    isRevoked: (session) => {
+      asked.push(structuredClone(session))
+      return session.subject === 'nanni'
+    }
+  }
+  const built = await build(t, { deps: { revocationList } })
+  const headers = { cookie: await sessionCookie(built, { providerSid: 'theirs' }) }
+  const state = built.app.sessions.read({ headers } as unknown as FastifyRequest)
+  t.match(state, { session: null, error: 'session_revoked' })
+  t.match(asked, [{ sid: /./, subject: 'nanni', providerSid: 'theirs', createdAt: Number }])
+})
+
+t.test('S40 a session whose person cannot be told is none, once somebody was logged out', async (t) => {
+  const { app } = await build(t)
+  const bytes = encodeSession(sampleSession({ refreshToken: randomBytes(48).toString('base64url') }))
+  const broken = openSession(bytes.subarray(0, bytes.length - 8))
+  const state = { session: broken, error: null, isSpent: false, own: app.sessions.cookies.read(undefined) }
+  t.equal(app.revocations.judge(state), state)
+  await app.revocations.end([{ kind: 'subject', id: 'somebody', at: 1 }])
+  t.match(app.revocations.judge(state), { session: null, error: 'login_required' })
 })

@@ -5,7 +5,7 @@ import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import t from 'tap'
 import { unwatch, watch } from '../../src/proxy/departures.ts'
-import { createOutbox } from '../../src/proxy/outbox.ts'
+import { Outbox } from '../../src/proxy/outbox.ts'
 import { build, type Built } from '../support/build.ts'
 import { openRaw } from '../support/raw.ts'
 import { deferred, outcome, scene, TOKEN_LIFE } from '../support/refreshing.ts'
@@ -106,14 +106,14 @@ t.test('a connection has one listener however many calls it carries, and forgets
 })
 
 t.test('an outbox writes at the end of the turn, in order, and passes over who has left', async (t) => {
-  const outbox = createOutbox()
+  const outbox = new Outbox()
   const written: string[] = []
   const response = (name: string, destroyed: boolean): ServerResponse => ({
     destroyed, socket: null, write: (body: string) => { written.push(`${name}: ${body}`) }, end: () => { written.push(`${name} ends`) }
   }) as unknown as ServerResponse
-  outbox.add({ response: response('a', false), body: '1' })
-  outbox.add({ response: response('b', true), body: '2' })
-  outbox.add({ response: response('c', false), body: '3' })
+  outbox.add(response('a', false), '1')
+  outbox.add(response('b', true), '2')
+  outbox.add(response('c', false), '3')
   t.same(written, [])
   const turn = new EventEmitter()
   setImmediate(() => { turn.emit('over') })

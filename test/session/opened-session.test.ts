@@ -1,7 +1,7 @@
 // Opened sessions: the rest is decoded when it is asked for, once, and is no session if it cannot be.
 import t from 'tap'
 import { encodeSession } from '../../src/session/codec.ts'
-import { openedOf, openSession } from '../../src/session/opened-session.ts'
+import { openedOf, openSession, wholeOf } from '../../src/session/opened-session.ts'
 import { createRevocationList, type RevocableSession } from '../../src/session/revocation-list.ts'
 import { keycloak } from '../../bench/token-sets.ts'
 import { NOW, sampleSession } from '../support/sealing.ts'
@@ -31,6 +31,7 @@ t.test('S40 a rest that cannot be decoded is no session for whoever asks for it'
   t.equal(cut?.accessToken, session.accessToken)
   t.throws(() => cut?.whole(), { code: 'login_required' })
   t.throws(() => cut?.subject, { code: 'login_required' })
+  t.equal(cut === null ? undefined : wholeOf(cut), null)
   t.equal(openSession(Buffer.from([2, 0])), null, 'another major version')
 })
 

@@ -44,6 +44,9 @@ export async function freePort (): Promise<number> {
   return port
 }
 
+/** How often a free port is looked for: another test may take it before it is listened on. */
+const ATTEMPTS = 5
+
 /**
  * Starts a Bulla.
  *
@@ -51,6 +54,17 @@ export async function freePort (): Promise<number> {
  * @param options what differs from the usual
  */
 export async function build (t: Teardown, options: BuildOptions = {}): Promise<Built> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await buildOnce(t, options)
+    } catch (error) {
+      const isTaken = options.port === undefined && (error as NodeJS.ErrnoException).code === 'EADDRINUSE'
+      if (!isTaken || attempt === ATTEMPTS) throw error
+    }
+  }
+}
+
+async function buildOnce (t: Teardown, options: BuildOptions): Promise<Built> {
   const port = options.port ?? await freePort()
   const url = `http://localhost:${port}`
   const config = loadConfig({
