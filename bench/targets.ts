@@ -114,9 +114,10 @@ async function nginx (
   name: string, core: 0 | 1, port: number, server: string, http = ''
 ): Promise<ChildProcess> {
   const file = join(folder, `${name}.conf`)
+  // Connections outlive the warming up of all targets: one that is closed meanwhile would be an error of theirs.
   writeFileSync(file, `daemon off; worker_processes 1; pid ${folder}/${name}.pid; error_log /dev/null;
 events { worker_connections 4096; }
-http { access_log off; keepalive_requests 100000000; client_max_body_size 100m;
+http { access_log off; keepalive_requests 100000000; keepalive_timeout 600s; client_max_body_size 100m;
 client_body_temp_path ${folder}/${name}-body; proxy_temp_path ${folder}/${name}-proxy;
 ${http} server { listen 127.0.0.1:${port}; ${server} } }`)
   const child = launch(core, 'nginx', ['-p', folder, '-c', file])
