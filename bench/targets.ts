@@ -114,7 +114,7 @@ async function nginx (
   name: string, core: 0 | 1, port: number, server: string, http = ''
 ): Promise<ChildProcess> {
   const file = join(folder, `${name}.conf`)
-  // Connections outlive the warming up of all targets: one that is closed meanwhile would be an error of theirs.
+  // Connections outlive the warming up of all targets: one closed meanwhile would be an error of theirs.
   writeFileSync(file, `daemon off; worker_processes 1; pid ${folder}/${name}.pid; error_log /dev/null;
 events { worker_connections 4096; }
 http { access_log off; keepalive_requests 100000000; keepalive_timeout 600s; client_max_body_size 100m;
