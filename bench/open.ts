@@ -18,12 +18,14 @@ const session = sampleSession(tokens)
 const json = JSON.stringify({ ...session, iat: NOW, exp: NOW + 43_200 })
 const key = randomBytes(32)
 const password = key.toString('hex')
-const cold = sealingKit({ memoBytes: 0 })
+const cold = sealingKit({ memoBytes: 0, shelfBytes: 0 })
+const shelved = sealingKit({ memoBytes: 0 })
 const warm = sealingKit()
 
 /** A header as it comes from a socket: a string of its own each time, as node makes one of each request. */
 const bytes = Buffer.from(`theme=dark; ${await headerOf(warm, session)}; lang=de`, 'latin1')
 const asReceived = (): string => bytes.toString('latin1')
+const shelvedBytes = Buffer.from(`theme=dark; ${await headerOf(shelved, session)}; lang=de`, 'latin1')
 const coldBytes = Buffer.from(`theme=dark; ${await headerOf(cold, session)}; lang=de`, 'latin1')
 
 const cryptoKey = await crypto.subtle.importKey('raw', key, 'AES-GCM', false, ['encrypt', 'decrypt'])
@@ -40,7 +42,11 @@ const WORK: Readonly<Record<string, Entry>> = {
     what: 'Bulla: whole Cookie header to session, cold',
     run: () => cold.store.read(coldBytes.toString('latin1'))
   },
-  seen: { what: 'Bulla: the same, seen before', run: () => warm.store.read(asReceived()) },
+  seen: { what: 'Bulla: the same, seen lately', run: () => warm.store.read(asReceived()) },
+  shelved: {
+    what: 'Bulla: the same, seen before, but not lately',
+    run: () => shelved.store.read(shelvedBytes.toString('latin1'))
+  },
   jose: {
     what: 'jose compactDecrypt with a CryptoKey, JSON',
     run: async () => JSON.parse(decoder.decode((await compactDecrypt(jwe, cryptoKey)).plaintext)) as unknown,

@@ -2,12 +2,10 @@
 import { once } from 'node:events'
 import { Agent, createServer, request, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
-import { loadConfig } from '../src/config/load.ts'
-import { buildServer, type Server } from '../src/server.ts'
-import { keycloak } from './token-sets.ts'
+import type { Server } from '../src/server.ts'
+import { bullaFor, cookiesFor, someKey } from './bulla.ts'
 
 const { values } = parseArgs({
   options: { smoke: { type: 'boolean', default: false }, seconds: { type: 'string' }, workers: { type: 'string', default: '24' } }
@@ -56,7 +54,7 @@ process.on('uncaughtException', (error) => { unhandled.push(error) })
 const upstream = createServer(answer).listen(0, '127.0.0.1')
 await once(upstream, 'listening')
 const bulla = await start((upstream.address() as AddressInfo).port)
-const cookies = await sessions(bulla.server)
+const cookies = await cookiesFor(bulla.server, SESSIONS)
 const agent = new Agent({ keepAlive: true, maxSockets: 256 })
 const counts = new Map<string, number>()
 const wrong = new Map<string, number>()
@@ -92,46 +90,12 @@ function answer (incoming: IncomingMessage, response: ServerResponse): void {
 }
 
 async function start (api: number): Promise<{ server: Server, port: number }> {
-  const config = loadConfig({
-    settings: {
-      public_url: 'http://localhost:3000',
-      host: '127.0.0.1',
-      port: 0,
-      issuer: 'http://127.0.0.1:9',
-      client_id: 'app',
-      client_secret: 'a-client-secret-of-a-bench',
-      keys: [randomBytes(32).toString('base64url')],
-      admin: { port: 'off' },
-      log: { level: 'silent' },
-      routes: [
-        { prefix: '/api', upstream: `http://127.0.0.1:${api}` },
-        { prefix: '/tight', upstream: `http://127.0.0.1:${api}`, body_limit: 1000 },
-        { prefix: '/gone', upstream: 'http://127.0.0.1:9' }
-      ]
-    }
-  })
-  const server = await buildServer(config, { logger: false })
+  const server = await bullaFor(someKey(), [
+    { prefix: '/api', upstream: `http://127.0.0.1:${api}` },
+    { prefix: '/tight', upstream: `http://127.0.0.1:${api}`, body_limit: 1000 },
+    { prefix: '/gone', upstream: 'http://127.0.0.1:9' }
+  ])
   return { server, port: Number(new URL((await server.listen()).url).port) }
-}
-
-async function sessions ({ app }: Server): Promise<string[]> {
-  const now = Math.floor(Date.now() / 1000)
-  const { accessToken, refreshToken } = keycloak()
-  return await Promise.all(Array.from({ length: SESSIONS }, async (_, index) => {
-    const setCookies = await app.sessions.store.write({
-      sid: randomBytes(16).toString('base64url'),
-      generation: 0,
-      subject: `user-${index}`,
-      accessToken,
-      refreshToken,
-      accessTokenExpiresAt: now + 36_000,
-      accessTokenIssuedAt: now,
-      claims: {},
-      createdAt: now,
-      expiresAt: now + 40_000
-    }, null)
-    return setCookies.map((value) => value.split(';', 1)[0] ?? '').filter((pair) => !pair.endsWith('=')).join('; ')
-  }))
 }
 
 async function work (worker: number): Promise<void> {

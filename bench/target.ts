@@ -1,5 +1,5 @@
 // What the throughput bench measures, each in a process of its own: `node target.js <kind> <upstream>
-// <sessions> <folder>`.
+// <key> <folder>`.
 import { randomBytes } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import { Agent, createServer } from 'node:http'
@@ -10,11 +10,10 @@ import { runInNewContext } from 'node:vm'
 import Fastify from 'fastify'
 import httpProxy from '@fastify/http-proxy'
 import { Pool } from 'undici'
-import { loadConfig } from '../src/config/load.ts'
-import { buildServer } from '../src/server.ts'
+import { bullaFor } from './bulla.ts'
 import { keycloak } from './token-sets.ts'
 
-const [, , kind = '', upstream = '', sessions = '1', folder = '.'] = process.argv
+const [, , kind = '', upstream = '', key = '', folder = '.'] = process.argv
 const tokens = keycloak()
 
 const targets: Record<string, () => Promise<number>> = {
@@ -28,7 +27,10 @@ const start = targets[kind]
 if (start === undefined) throw new Error(`no such target: ${kind}`)
 const port = await start()
 process.on('message', (message) => {
-  if (message === 'memory') process.send?.({ memory: process.memoryUsage() })
+  if (message !== 'memory') return
+  setFlagsFromString('--expose-gc')
+  runInNewContext('gc')()
+  process.send?.(process.memoryUsage())
 })
 process.on('disconnect', () => process.exit())
 process.send?.({ port })
@@ -61,47 +63,10 @@ async function startUndici (): Promise<number> {
   return (server.address() as AddressInfo).port
 }
 
+/** With sessions that another process sealed. */
 async function startBulla (): Promise<number> {
-  const config = loadConfig({
-    settings: {
-      public_url: 'http://localhost:3000',
-      host: '127.0.0.1',
-      port: 0,
-      issuer: 'http://127.0.0.1:9',
-      client_id: 'app',
-      client_secret: 'a-client-secret-of-a-bench',
-      keys: [randomBytes(32).toString('base64url')],
-      admin: { port: 'off' },
-      log: { level: 'error' },
-      routes: [{ prefix: '/api', upstream, body_limit: '100mb' }]
-    }
-  })
-  const server = await buildServer(config)
-  const { url } = await server.listen()
-  const now = Math.floor(Date.now() / 1000)
-  const cookies: string[] = []
-  for (let i = 0; i < Number(sessions); i++) {
-    const setCookies = await server.app.sessions.store.write({
-      sid: randomBytes(16).toString('base64url'),
-      generation: 0,
-      subject: `user-${i}`,
-      accessToken: tokens.accessToken,
-      refreshToken: tokens.refreshToken,
-      idToken: tokens.idToken,
-      accessTokenExpiresAt: now + 36_000,
-      accessTokenIssuedAt: now,
-      claims: { name: 'Nanni', email: 'nanni@ur.example' },
-      createdAt: now,
-      expiresAt: now + 40_000
-    }, null)
-    cookies.push(setCookies.map((value) => value.split(';', 1)[0] ?? '').filter((pair) => !pair.endsWith('=')).join('; '))
-  }
-  writeFileSync(join(folder, 'bulla.cookies'), `${cookies.join('\n')}\n`)
-  cookies.length = 0
-  // What making all these sessions leaves behind is not the proxy's.
-  setFlagsFromString('--expose-gc')
-  runInNewContext('gc')()
-  return Number(new URL(url).port)
+  const server = await bullaFor(key, [{ prefix: '/api', upstream, body_limit: '100mb' }])
+  return Number(new URL((await server.listen()).url).port)
 }
 
 /**

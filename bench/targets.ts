@@ -4,6 +4,7 @@ import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, wr
 import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { someKey } from './bulla.ts'
 
 /** What the upstream answers to a small call. */
 export const BODY = JSON.stringify({ orders: Array.from({ length: 10 }, (_, id) => ({ id, item: 'copper ingot', kilograms: 12.5, grade: 'fine' })) })
@@ -148,13 +149,14 @@ export async function startNginx (upstream: string): Promise<Target> {
   return { name: 'nginx, bare', port, cookies: null, process: child }
 }
 
-/** One of the kinds of target.ts. */
+/** One of the kinds of target.ts; `sessions` are Bulla's, the others have one at most. */
 export async function startTarget (
   kind: string, upstream: string, sessions: number, name = kind
 ): Promise<Target> {
   const own = mkdtempSync(join(folder, `${kind}-`))
-  const args = [kind, upstream, String(sessions), own]
-  const { child, message } = await launchScript<{ port: number }>(0, './target.js', args)
   const cookies = kind === 'bulla' || kind === 'express' ? join(own, `${kind}.cookies`) : null
+  const key = someKey()
+  if (kind === 'bulla') await launchScript(1, './seal-sessions.js', [String(sessions), key, cookies as string])
+  const { child, message } = await launchScript<{ port: number }>(0, './target.js', [kind, upstream, key, own])
   return { name, port: message.port, cookies, process: child }
 }

@@ -1,4 +1,4 @@
-// What was opened lately, by its sealed text: bounded by bytes, and never longer than an access token lives.
+// What was opened lately and comes often, by its sealed text: bounded by bytes, never longer than its token.
 import { LRUCache } from 'lru-cache'
 
 /** Remembers what sealed texts opened to. */
@@ -8,8 +8,10 @@ export interface Memo<V> {
   /**
    * Remembers it until then (Unix seconds), if the text came before, not long ago: where each request is
    * another session's, remembering them all would only cost, and nothing would be found.
+   *
+   * @param make gives the value; it is handed the text as it is kept, and may hold that one
    */
-  set (text: string, value: V, until: number): void
+  set (text: string, make: (text: string) => V, until: number): void
   /** Forgets everything: the keys have changed. */
   clear (): void
 }
@@ -20,7 +22,7 @@ interface Entry<V> { readonly text: string, readonly value: V, readonly until: n
 const KEY_LENGTH = 22
 
 /** How many texts that came once are kept in mind, by a number each. */
-const SEEN_ONCE = 8192
+const SEEN_ONCE = 1024
 
 /** About what an entry takes in memory: the text, what it opened to, the bookkeeping. */
 const weigh = ({ text }: { readonly text: string }): number => 4 * text.length + 1024
@@ -28,18 +30,18 @@ const weigh = ({ text }: { readonly text: string }): number => 4 * text.length +
 /**
  * Creates a memo.
  *
- * @param maxBytes about how much memory it may take
+ * @param maxBytes about how much memory it may take; 0 for none at all
  */
 export function createMemo<V> (maxBytes: number): Memo<V> {
   const entries = new LRUCache<string, Entry<V>>({
-    maxSize: maxBytes, sizeCalculation: weigh
+    maxSize: Math.max(1, maxBytes), sizeCalculation: weigh
   })
   const seen = new Int32Array(SEEN_ONCE)
 
   /** A tag is as good as random: a part of it is its place, another one its mark. */
-  function cameBefore (key: string): boolean {
-    const mark = fold(key, 0)
-    const place = (fold(key, KEY_LENGTH / 2) >>> 0) % SEEN_ONCE
+  function cameBefore (text: string): boolean {
+    const mark = tagNumber(text)
+    const place = fold(text, text.length - KEY_LENGTH / 2) % SEEN_ONCE
     if (seen[place] === mark) return true
     seen[place] = mark
     return false
@@ -55,19 +57,28 @@ export function createMemo<V> (maxBytes: number): Memo<V> {
       entries.delete(key)
       return undefined
     },
-    set: (text, value, until) => {
-      if (!cameBefore(text.slice(-KEY_LENGTH))) return
+    set: (text, make, until) => {
+      if (maxBytes === 0 || !cameBefore(text)) return
       // A copy: the text is a slice of a whole request header, which would be kept alive with it.
       const copy = Buffer.from(text, 'latin1').toString('latin1')
-      entries.set(copy.slice(-KEY_LENGTH), { text: copy, value, until })
+      entries.set(copy.slice(-KEY_LENGTH), { text: copy, value: make(copy), until })
     },
     clear: () => { entries.clear() }
   }
 }
 
-/** Half of a key as a number. */
-function fold (key: string, start: number): number {
+/**
+ * A number that tells sealed texts apart: 30 bits of the authentication tag at their end.
+ *
+ * @param text a compact JWE
+ */
+export function tagNumber (text: string): number {
+  return fold(text, text.length - KEY_LENGTH)
+}
+
+/** Half of a key as a number of 30 bits. */
+function fold (text: string, start: number): number {
   let number = 0
-  for (let i = start; i < start + KEY_LENGTH / 2; i++) number = Math.imul(number, 31) + key.charCodeAt(i) | 0
-  return number
+  for (let i = start; i < start + KEY_LENGTH / 2; i++) number = Math.imul(number, 31) + text.charCodeAt(i) | 0
+  return number >>> 2
 }

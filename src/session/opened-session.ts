@@ -1,7 +1,7 @@
 // Opened sessions: what every request needs is decoded at once, the rest of the bytes when it is asked for.
 import { BullaError } from '../lib/errors.ts'
 import { decodeHead, decodeSession } from './codec.ts'
-import type { OpenedSession, Session, SessionHead } from './session.ts'
+import type { OpenedSession, Session, SessionHead, SessionSummary } from './session.ts'
 
 /**
  * Opens the bytes of a session.
@@ -11,7 +11,7 @@ import type { OpenedSession, Session, SessionHead } from './session.ts'
  */
 export function openSession (bytes: Buffer): OpenedSession | null {
   const head = decodeHead(bytes)
-  return head === null ? null : new Opened(head, head.hasRefreshToken, bytes)
+  return head === null ? null : new Opened(head, null, () => decodeSession(bytes))
 }
 
 /**
@@ -20,8 +20,22 @@ export function openSession (bytes: Buffer): OpenedSession | null {
  * @param session all of it
  */
 export function openedOf (session: Session): OpenedSession {
-  return new Opened(session, session.refreshToken !== undefined, session)
+  const hasRefreshToken = session.refreshToken !== undefined
+  return new Opened({ ...session, hasRefreshToken }, session, () => session)
 }
+
+/**
+ * A session of which the most needed is known, as one that was opened.
+ *
+ * @param summary what is known
+ * @param read gives all of it, or `null` if it cannot be opened any more
+ */
+export function openedFrom (summary: SessionSummary, read: () => Session | null): OpenedSession {
+  return new Opened(summary, summary, read)
+}
+
+/** Who a session is of. */
+type Person = Pick<Session, 'subject'> & { readonly providerSid?: string | undefined }
 
 class Opened implements OpenedSession {
   readonly sid: string
@@ -33,27 +47,34 @@ class Opened implements OpenedSession {
   readonly refreshTokenExpiresAt: number | undefined
   readonly createdAt: number
   readonly expiresAt: number
-  #whole: Session | Buffer
+  readonly #person: Person | null
+  readonly #read: () => Session | null
+  #whole: Session | undefined
 
-  constructor (head: Omit<SessionHead, 'hasRefreshToken'>, hasRefreshToken: boolean, whole: Session | Buffer) {
+  constructor (head: SessionHead, person: Person | null, read: () => Session | null) {
     this.sid = head.sid
     this.generation = head.generation
     this.accessToken = head.accessToken
     this.accessTokenExpiresAt = head.accessTokenExpiresAt
     this.accessTokenIssuedAt = head.accessTokenIssuedAt
-    this.hasRefreshToken = hasRefreshToken
+    this.hasRefreshToken = head.hasRefreshToken
     this.refreshTokenExpiresAt = head.refreshTokenExpiresAt
     this.createdAt = head.createdAt
     this.expiresAt = head.expiresAt
-    this.#whole = whole
+    this.#person = person
+    this.#read = read
   }
 
-  get subject (): string { return this.whole().subject }
+  get subject (): string { return (this.#person ?? this.whole()).subject }
 
-  get providerSid (): string | undefined { return this.whole().providerSid }
+  get providerSid (): string | undefined { return (this.#person ?? this.whole()).providerSid }
 
   whole (): Session {
-    if (Buffer.isBuffer(this.#whole)) this.#whole = decodeWhole(this.#whole)
+    this.#whole ??= this.#read() ?? undefined
+    // What a key of ours has sealed can be decoded; if a release ever seals otherwise, it is no session.
+    if (this.#whole === undefined) {
+      throw new BullaError('login_required', { cause: new Error('a sealed session cannot be decoded') })
+    }
     return this.#whole
   }
 }
@@ -69,11 +90,4 @@ export function wholeOf (session: OpenedSession): Session | null {
   } catch {
     return null
   }
-}
-
-/** What a key of ours has sealed can be decoded; if a release ever seals otherwise, it is no session. */
-function decodeWhole (bytes: Buffer): Session {
-  const session = decodeSession(bytes)
-  if (session === null) throw new BullaError('login_required', { cause: new Error('a sealed session cannot be decoded') })
-  return session
 }

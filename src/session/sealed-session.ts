@@ -3,7 +3,7 @@ import { BullaError } from '../lib/errors.ts'
 import { clearSurplus, createSealedChunks } from './chunks.ts'
 import { decodeRefreshPart, encodeRefreshPart, encodeSession } from './codec.ts'
 import type { Cookies, OwnCookies } from './cookies.ts'
-import { createMemo } from './memo.ts'
+import { createKnownSessions } from './known-sessions.ts'
 import { openedOf, openSession, wholeOf } from './opened-session.ts'
 import type { Sealer } from './seal.ts'
 import type { OpenedSession, Session } from './session.ts'
@@ -43,13 +43,17 @@ export interface SealedSessionsOptions {
   readonly budget: number
   /** Default: `single`. */
   readonly layout?: Layout | undefined
-  /** About how many bytes of memory may hold opened sessions; 0 for none. Default: 16 MiB. */
+  /** About how many bytes of memory may hold opened sessions that come often; 0 for none. Default: 4 MiB. */
   readonly memoBytes?: number | undefined
+  /** About how many bytes may hold what calls need of the others; 0 for none. Default: 44 MiB. */
+  readonly shelfBytes?: number | undefined
   /** Told of each session that was written. */
   readonly onWrite?: ((size: SessionSize) => void) | undefined
 }
 
-const MEMO_BYTES = 16 * 1024 * 1024
+/** Some 500 sessions with tokens as Keycloak makes them, and some 37,000: 150 MB in all hold them. */
+const MEMO_BYTES = 4 * 1024 * 1024
+const SHELF_BYTES = 44 * 1024 * 1024
 
 /**
  * Creates what seals sessions.
@@ -57,10 +61,17 @@ const MEMO_BYTES = 16 * 1024 * 1024
  * @param options what it needs
  */
 export function createSealedSessions (options: SealedSessionsOptions): SealedSessions {
-  const { cookies, sealer, budget, layout = 'single', memoBytes = MEMO_BYTES } = options
+  const { cookies, sealer, budget, layout = 'single', memoBytes = MEMO_BYTES, shelfBytes = SHELF_BYTES } = options
   const sessionChunks = createSealedChunks(cookies, sealer, 'session')
   const refreshChunks = createSealedChunks(cookies, sealer, 'refresh')
-  const memo = memoBytes === 0 ? null : createMemo<OpenedSession>(memoBytes)
+  const known = createKnownSessions({
+    memoBytes,
+    shelfBytes,
+    reopen: (text) => {
+      const session = openSealed(text)
+      return session === null ? null : wholeOf(session)
+    }
+  })
   const loginStem = cookies.name('login', '')
   let ring = sealer.keyring()
 
@@ -80,17 +91,18 @@ export function createSealedSessions (options: SealedSessionsOptions): SealedSes
   function openText (text: string, now: number): OpenedSession | null {
     if (ring !== sealer.keyring()) {
       ring = sealer.keyring()
-      memo?.clear()
+      known.clear()
     }
-    const known = memo?.get(text, now)
-    if (known !== undefined) return known
-    const bytes = sessionChunks.open(text)
-    const session = bytes === null ? null : openSession(bytes)
-    if (session !== null) {
-      const until = Math.min(session.accessTokenExpiresAt, session.expiresAt)
-      if (now < until) memo?.set(text, session, until)
-    }
+    const remembered = known.get(text, now)
+    if (remembered !== undefined) return remembered
+    const session = openSealed(text)
+    if (session !== null) known.set(text, session, now)
     return session
+  }
+
+  function openSealed (text: string): OpenedSession | null {
+    const bytes = sessionChunks.open(text)
+    return bytes === null ? null : openSession(bytes)
   }
 
   /** A refresh token of its own counts only beside the very generation that it was sealed with. */

@@ -37,10 +37,14 @@ export interface SessionHead extends Pick<Session,
   readonly refreshTokenExpiresAt?: number | undefined
 }
 
-/** A session that was opened: what few requests need of it is decoded when it is asked for. */
-export interface OpenedSession extends SessionHead {
+/** What a call needs of a session, whoever is logged out meanwhile. */
+export interface SessionSummary extends SessionHead {
   readonly subject: string
   readonly providerSid: string | undefined
+}
+
+/** A session that was opened: what few requests need of it is decoded when it is asked for. */
+export interface OpenedSession extends SessionSummary {
   /** All of it; the same object each time. */
   whole (): Session
 }

@@ -203,26 +203,32 @@ t.test('over the budget the ID token goes first, then the claims, then the login
   t.match(await kit.store.write(inflated, null).catch((error: unknown) => error), { code: 'session_too_large' })
 })
 
-t.test('the memo serves what it knows only for the same text, time and ring, and stays within its bytes', async (t) => {
-  const kit = sealingKit({ memoBytes: 20_000, keys: [namedKey('a'), namedKey('b')] })
-  const none = sealingKit({ memoBytes: 0, keys: [namedKey('a'), namedKey('b')] })
-  const headers = await Promise.all(Array.from({ length: 50 }, async (_, index) =>
-    await headerOf(kit, sampleSession({ subject: `user ${index}` }))))
-  for (let round = 0; round < 2; round++) {
-    for (const [index, header] of headers.entries()) {
-      t.equal(kit.store.read(header).session?.subject, `user ${index}`)
-      t.equal(none.store.read(header).session?.subject, `user ${index}`)
+t.test('what is remembered serves only the same text, time and ring, and stays within its bytes', async (t) => {
+  const keys = [namedKey('a'), namedKey('b')]
+  const none = sealingKit({ memoBytes: 0, shelfBytes: 0, keys })
+  for (const sizes of [{ memoBytes: 20_000, shelfBytes: 0 }, { memoBytes: 0 }, { memoBytes: 20_000 }]) {
+    const kit = sealingKit({ ...sizes, keys })
+    const sessions = Array.from({ length: 50 }, (_, index) => sampleSession({ subject: `user ${index}`, refreshToken: 'r' }))
+    const headers = await Promise.all(sessions.map(async (session) => await headerOf(kit, session)))
+    for (let round = 0; round < 3; round++) {
+      for (const [index, header] of headers.entries()) {
+        const { session } = kit.store.read(header)
+        t.equal(session?.subject, `user ${index}`)
+        t.strictSame(session?.whole(), sessions[index])
+        t.equal(none.store.read(header).session?.subject, `user ${index}`)
+      }
     }
+    const [last = ''] = headers.slice(-1)
+    const [one, other] = [kit.store.read(last).session, kit.store.read(last).session]
+    t.equal(one === other, sizes.memoBytes > 0, 'the memo gives the same object')
+    const sameTag = last.replace(/(\.\.)./, (_, dots: string) => `${dots}_`)
+    t.not(sameTag, last)
+    t.equal(kit.store.read(sameTag).session, null, 'the tag alone is not believed')
+    kit.time = NOW + 300
+    t.not(kit.store.read(last).session, kit.store.read(last).session, 'no longer than the access token')
+    kit.time = NOW
+    kit.store.read(last)
+    kit.ring = sealingKit({ keys: [namedKey('c')] }).ring
+    t.equal(kit.store.read(last).session, null, 'a retired key opens nothing')
   }
-  const [last = ''] = headers.slice(-1)
-  t.equal(kit.store.read(last).session, kit.store.read(last).session, 'the same object: it was remembered')
-  const sameTag = last.replace(/(\.\.)./, (_, dots: string) => `${dots}_`)
-  t.not(sameTag, last)
-  t.equal(kit.store.read(sameTag).session, null, 'the tag alone is not believed')
-  kit.time = NOW + 300
-  t.not(kit.store.read(last).session, kit.store.read(last).session, 'no longer than the access token')
-  kit.time = NOW
-  kit.store.read(last)
-  kit.ring = sealingKit({ keys: [namedKey('c')] }).ring
-  t.equal(kit.store.read(last).session, null, 'a retired key opens nothing')
 })
