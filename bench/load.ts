@@ -36,6 +36,9 @@ done = function (summary, latency)
     errors.connect + errors.read + errors.write + errors.status + errors.timeout))
 end`
 
+/** How far each file of cookies was gone through, so that a round goes on where the last one ended. */
+const turns = new Map<string, number>()
+
 /** wrk takes the cookies in turn, so that each request can be another session's. */
 export function writeScripts (): void {
   writeFileSync(join(folder, 'calls.lua'), `
@@ -47,6 +50,7 @@ init = function (args)
     count = count + 1
     requests[count] = wrk.format()
   end
+  index = tonumber(args[2]) % count
 end
 request = function () index = index % count + 1 return requests[index] end${DONE}`)
   writeFileSync(join(folder, 'download.lua'), DONE)
@@ -67,8 +71,11 @@ export async function check (target: Target, path = PATH): Promise<Response> {
 
 /** Small calls for that time. */
 export async function measure (target: Target, seconds: number): Promise<Result> {
-  const file = target.cookies === null ? [] : [target.cookies]
-  const { requests, duration, p50, p99, spent } = await wrk(target, 'calls', CONNECTIONS, seconds, PATH, [], file)
+  const { cookies } = target
+  const turn = turns.get(cookies ?? '') ?? 0
+  const rest = cookies === null ? [] : [cookies, String(turn)]
+  const { requests, duration, p50, p99, spent } = await wrk(target, 'calls', CONNECTIONS, seconds, PATH, [], rest)
+  if (cookies !== null) turns.set(cookies, turn + requests)
   return { rate: requests / duration, p50, p99, perCpuSecond: requests / spent }
 }
 

@@ -1,13 +1,16 @@
 // Sessions that were opened before, by their sealed text: a few as objects, many as bytes.
 import { createMemo } from './memo.ts'
 import { openedFrom, wholeOf } from './opened-session.ts'
-import type { OpenedSession, Session } from './session.ts'
+import type { OpenedSession, Session, SessionSummary } from './session.ts'
 import { createShelf } from './shelf.ts'
 import { decodeSummary, encodeSummary } from './summary.ts'
 
 /** Remembers sessions as long as their access token lives. */
 export interface KnownSessions {
-  /** The session of a text, if it is known and its access token lives. */
+  /**
+   * The session of a text, if it is known and its access token lives. Its `whole()` may open the text anew,
+   * and then throws `login_required` if the key has gone meanwhile.
+   */
   get (text: string, now: number): OpenedSession | undefined
   /** Remembers a session, unless there is no room or its access token is dead. */
   set (text: string, session: OpenedSession, now: number): void
@@ -41,7 +44,12 @@ export function createKnownSessions (options: KnownSessionsOptions): KnownSessio
     const bytes = shelf.get(text, now)
     if (bytes === undefined) return undefined
     const summary = decodeSummary(bytes)
-    memo.set(text, (own) => openedFrom(summary, () => reopen(own)), endOf(summary))
+    memo.set(text, (own) => shelved(summary, own), endOf(summary))
+    return shelved(summary, text)
+  }
+
+  /** In a scope of its own: what is remembered must hold no other text than its own copy. */
+  function shelved (summary: SessionSummary, text: string): OpenedSession {
     return openedFrom(summary, () => reopen(text))
   }
 

@@ -48,8 +48,9 @@ class Opened implements OpenedSession {
   readonly createdAt: number
   readonly expiresAt: number
   readonly #person: Person | null
-  readonly #read: () => Session | null
-  #whole: Session | undefined
+  /** Let go of once it was called, with what it holds. */
+  #read: (() => Session | null) | null
+  #whole: Session | null = null
 
   constructor (head: SessionHead, person: Person | null, read: () => Session | null) {
     this.sid = head.sid
@@ -70,9 +71,10 @@ class Opened implements OpenedSession {
   get providerSid (): string | undefined { return (this.#person ?? this.whole()).providerSid }
 
   whole (): Session {
-    this.#whole ??= this.#read() ?? undefined
+    if (this.#read !== null) this.#whole = this.#read()
+    this.#read = null
     // What a key of ours has sealed can be decoded; if a release ever seals otherwise, it is no session.
-    if (this.#whole === undefined) {
+    if (this.#whole === null) {
       throw new BullaError('login_required', { cause: new Error('a sealed session cannot be decoded') })
     }
     return this.#whole

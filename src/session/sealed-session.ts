@@ -51,7 +51,7 @@ export interface SealedSessionsOptions {
   readonly onWrite?: ((size: SessionSize) => void) | undefined
 }
 
-/** Some 500 sessions with tokens as Keycloak makes them, and some 37,000: 150 MB in all hold them. */
+/** Some 500 sessions with tokens as Keycloak makes them, and some 37,000, within 150 MB of the process. */
 const MEMO_BYTES = 4 * 1024 * 1024
 const SHELF_BYTES = 44 * 1024 * 1024
 

@@ -37,7 +37,7 @@ export interface SessionHead extends Pick<Session,
   readonly refreshTokenExpiresAt?: number | undefined
 }
 
-/** What a call needs of a session, whoever is logged out meanwhile. */
+/** What a call needs of a session, and what entries of the revocation list name. */
 export interface SessionSummary extends SessionHead {
   readonly subject: string
   readonly providerSid: string | undefined

@@ -44,8 +44,8 @@ interface Page {
   end: number
   /** When the last of its records is dead. */
   until: number
-  /** Whether others that lived had to give way for it. */
-  readonly isDear: boolean
+  /** Until when those would have lived that gave way for it. */
+  readonly dearUntil: number
 }
 
 /**
@@ -62,15 +62,14 @@ export function createShelf (maxBytes: number, pageBytes = PAGE_BYTES): Shelf {
   let asked = 0
 
   /** The page that takes so many bytes. */
-  function pageFor (size: number, now: number): Page {
+  function pageFor (size: number): Page {
     const page = pages[current]
     if (page !== undefined && page.end + size <= pageBytes && page.numbers.length < MAX_RECORDS) return page
     current = (current + 1) % maxPages
     const oldest = pages[current]
     if (oldest !== undefined) forget(oldest)
     const bytes = oldest?.bytes ?? Buffer.allocUnsafeSlow(pageBytes)
-    const isDear = oldest !== undefined && now < oldest.until
-    const fresh = { bytes, numbers: [], end: 0, until: 0, isDear }
+    const fresh = { bytes, numbers: [], end: 0, until: 0, dearUntil: oldest?.until ?? 0 }
     pages[current] = fresh
     return fresh
   }
@@ -95,10 +94,11 @@ export function createShelf (maxBytes: number, pageBytes = PAGE_BYTES): Shelf {
       return page.bytes.subarray(start + HEAD, start + HEAD + length)
     },
     set: (text, make, until, now) => {
-      if (maxPages === 0 || (pages[current]?.isDear === true && asked++ % RATION !== 0)) return
+      const isDear = now < (pages[current]?.dearUntil ?? 0)
+      if (maxPages === 0 || (isDear && asked++ % RATION !== 0)) return
       const bytes = make()
       if (bytes === null || HEAD + bytes.length > pageBytes) return
-      const page = pageFor(HEAD + bytes.length, now)
+      const page = pageFor(HEAD + bytes.length)
       const start = page.end
       page.bytes.write(digestOf(text), start, 'latin1')
       page.bytes.writeUIntBE(Math.min(until, MAX_TIME), start + DIGEST, TIME)

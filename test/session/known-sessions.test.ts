@@ -1,4 +1,6 @@
 // Sessions that are known: a few as objects, the others as bytes, none longer than its access token lives.
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import t from 'tap'
 import { encodeSession } from '../../src/session/codec.ts'
 import { createKnownSessions, type KnownSessions, type KnownSessionsOptions } from '../../src/session/known-sessions.ts'
@@ -70,6 +72,28 @@ t.test('each of both memories works without the other', async (t) => {
   t.ok(objects.get(text, NOW))
   t.equal(objects.get(text, NOW), objects.get(text, NOW))
   t.equal(neither.get(text, NOW), undefined)
+})
+
+t.test('no session keeps the header alive that its text was a slice of', async (t) => {
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
+  const { known } = kit({ memoBytes: 4 * 1024 * 1024 })
+  const read = (index: number): void => {
+    const bytes = Buffer.from(noise(16_000, 'others') + noise(600, `text ${index}`))
+    const text = bytes.toString('latin1').slice(16_000)
+    for (let time = 0; time < 3; time++) {
+      if (known.get(text, NOW) === undefined) known.set(text, openedOf(session), NOW)
+    }
+  }
+  const heap = (): number => {
+    collect()
+    return process.memoryUsage().heapUsed
+  }
+  for (let index = 0; index < 50; index++) read(index)
+  const before = heap()
+  for (let index = 50; index < 550; index++) read(index)
+  const grown = (heap() - before) / 500
+  t.ok(grown < 8_000, `${grown} bytes for each of 500 sessions, whose headers have 16,000`)
 })
 
 t.test('S40 what cannot be decoded to its end is not kept as bytes', async (t) => {

@@ -1,5 +1,6 @@
 // What is kept as bytes: only for the very same text, no longer than its time, and never more than its room.
 import t from 'tap'
+import fc from 'fast-check'
 import { createShelf, RATION, type Shelf } from '../../src/session/shelf.ts'
 import { noise } from '../support/sealing.ts'
 
@@ -113,6 +114,32 @@ t.test('what is dead gives way at once', async (t) => {
   for (const name of later) t.equal(put(shelf, name, 100, 10), true)
   t.equal(count(t, shelf, later, 11), later.length)
   t.equal(count(t, shelf, first), 0)
+})
+
+t.test('once those that were pushed out for a page would be dead, all get in again', async (t) => {
+  const shelf = createShelf(4 * PAGE, PAGE)
+  for (const name of numbers(0, 4 * PER_PAGE)) put(shelf, name, 10 + name % 2)
+  put(shelf, 'opens a page at the cost of the first', 100)
+  const later = numbers(100, 110)
+  t.ok(later.filter((name) => put(shelf, name, 100, 10)).length < later.length, 'some would live a second longer')
+  for (const name of numbers(200, 210)) t.equal(put(shelf, name, 100, 11), true)
+})
+
+t.test('texts with the same tag: the later one stays, and neither gets the record of another', async (t) => {
+  const shelf = createShelf(3 * PAGE, PAGE)
+  const tags = numbers(0, 12).map((tag) => noise(22, `tag ${tag}`))
+  const random = fc.sample(fc.tuple(fc.nat(59), fc.nat(11), fc.nat(9)), { numRuns: 20_000, seed: 7 })
+  let hits = 0
+  for (const [at, [front, tag, what]] of random.entries()) {
+    const text = `${noise(40, `front ${front}`)}${tags[tag]}`
+    const now = Math.floor(at / 100)
+    const found = shelf.get(text, now)
+    if (found !== undefined) hits += 1
+    if (found !== undefined && !found.equals(Buffer.from(`${text} ${noise(RECORD)}`))) t.fail('a record of another text')
+    if (what < 7) shelf.set(text, () => Buffer.from(`${text} ${noise(RECORD)}`), now + 1 + what, now)
+    else if (what === 9 && at % 50 === 0) shelf.clear()
+  }
+  t.ok(hits > 100, `${hits} were found`)
 })
 
 t.test('a text that moved to another page outlives the page that it came from', async (t) => {
