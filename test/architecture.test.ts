@@ -1,10 +1,10 @@
 // Holds the direction of imports, the size of files and the first line of each.
 import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, normalize, relative, sep } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import t from 'tap'
+import { fromRoot } from './support/root.ts'
 
-const SRC = join(dirname(fileURLToPath(import.meta.url)), '..', 'src')
+const SRC = fromRoot('src')
 
 /** What each room may import. The rooms further down know nothing of those further up. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {

@@ -1,18 +1,16 @@
 // What ships: the Dockerfile's sources exist, the image needs no root and no development dependency.
 import { existsSync, readFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import t from 'tap'
+import { fromRoot } from './support/root.ts'
 
-const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..')
-const read = (name: string): string => readFileSync(join(ROOT, name), 'utf8')
+const read = (name: string): string => readFileSync(fromRoot(name), 'utf8')
 const dockerfile = read('Dockerfile')
 
 t.test('every COPY of the Dockerfile has its source, and the build context lets it in', async (t) => {
   const allowed = read('.dockerignore').split('\n').filter((line) => line.startsWith('!')).map((line) => line.slice(1))
   for (const [, sources = ''] of dockerfile.matchAll(/^COPY (?!--from)(.+) \S+$/gm)) {
     for (const source of sources.split(' ')) {
-      t.ok(existsSync(join(ROOT, source)), `${source} exists`)
+      t.ok(existsSync(fromRoot(source)), `${source} exists`)
       t.ok(allowed.includes(source), `${source} is in the build context`)
     }
   }
@@ -42,7 +40,7 @@ t.test('what the package exports is built from sources that exist', async (t) =>
     ...Object.values(bin)].filter((path) => path.startsWith('./dist/'))
   for (const target of targets) {
     const source = target.replace('./dist/', 'src/').replace(/\.d\.ts$|\.js$/, '.ts')
-    t.ok(existsSync(join(ROOT, source)), `${target} is built from ${source}`)
+    t.ok(existsSync(fromRoot(source)), `${target} is built from ${source}`)
   }
   t.ok(files.includes('dist'))
 })

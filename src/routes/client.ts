@@ -29,7 +29,7 @@ export async function clientRoutes (app: FastifyInstance): Promise<void> {
 }
 
 /**
- * The module as it was built; where the sources run, in development and in tests, it is built on the spot.
+ * The module as it was built; where the sources run, not compiled, it is built on the spot.
  */
 async function clientText (): Promise<string> {
   try {

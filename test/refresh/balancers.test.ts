@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { answering, missing, startBalancer, stop } from '../support/balancer.ts'
 import { freePort } from '../support/build.ts'
-import { compileSources } from '../support/compiled.ts'
+import { fromRoot } from '../support/root.ts'
 import { buildSite, storm } from '../support/storm/storm.ts'
 
 const USUAL = {
@@ -27,7 +27,7 @@ for (const name of ['nginx', 'haproxy'] as const) {
 
 t.test('kill -9 of a replica under load: only its requests in flight fail, no session is lost', { skip: missing('nginx') }, async (t) => {
   const replicas: ChildProcess[] = []
-  const main = compileSources(t.testdir({ src: {} }))
+  const main = fromRoot('.build/src/main.js')
   const site = await buildSite({
     ...USUAL,
     replicas: 1,

@@ -219,6 +219,8 @@ t.test('what is remembered serves only the same text, time and ring, and stays w
       }
     }
     const [last = ''] = headers.slice(-1)
+    // In a row: what else comes between may take the place of its mark.
+    for (let time = 0; time < 2; time++) kit.store.read(last)
     const [one, other] = [kit.store.read(last).session, kit.store.read(last).session]
     t.equal(one === other, sizes.memoBytes > 0, 'the memo gives the same object')
     const sameTag = last.replace(/(\.\.)./, (_, dots: string) => `${dots}_`)

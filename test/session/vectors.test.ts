@@ -1,10 +1,10 @@
 // The format as written down: vectors of every release still open, and the document names what the code does.
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import t from 'tap'
 import { DICTIONARY } from '../../src/session/dictionary.ts'
 import { createKeyring, kidOf, PURPOSES, type Purpose } from '../../src/session/keyring.ts'
+import { fromRoot } from '../support/root.ts'
 import { sealingKit } from '../support/sealing.ts'
 
 interface Vectors {
@@ -21,8 +21,7 @@ interface Vectors {
   }>
 }
 
-const root = join(import.meta.dirname, '..', '..')
-const vectors = JSON.parse(readFileSync(join(root, 'test', 'vectors', 'format-1.json'), 'utf8')) as Vectors
+const vectors = JSON.parse(readFileSync(fromRoot('test/vectors/format-1.json'), 'utf8')) as Vectors
 const binding = { origin: vectors.origin, issuer: vectors.issuer, clientId: vectors.client_id }
 const keys = vectors.keys.map(({ key }) => key)
 
@@ -52,7 +51,7 @@ t.test('the cookies of the vectors open to the sessions of the vectors', async (
 })
 
 t.test('the document carries the dictionary of the code', async (t) => {
-  const document = readFileSync(join(root, 'docs', 'cookie-format.md'), 'utf8')
+  const document = readFileSync(fromRoot('docs/cookie-format.md'), 'utf8')
   const [, block = ''] = /```dictionary\n([^`]*)\n```/.exec(document) ?? []
   t.equal(block.replaceAll('\n', ''), DICTIONARY)
   t.match(document, createHash('sha256').update(DICTIONARY).digest('hex'))

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { freePort, type Teardown } from './build.ts'
+import { fromRoot } from './root.ts'
 
 const PROGRAMS = { nginx: '/usr/sbin/nginx', haproxy: '/usr/sbin/haproxy' } as const
 
@@ -35,7 +36,7 @@ export async function startBalancer (
   const folder = mkdtempSync(join(tmpdir(), `bulla-${name}-`))
   t.teardown(() => { rmSync(folder, { recursive: true }) })
   const port = await freePort()
-  let text = readFileSync(new URL(`../../deploy/${name}/${FILES[name]}`, import.meta.url), 'utf8')
+  let text = readFileSync(fromRoot('deploy', name, FILES[name]), 'utf8')
   text = text.replace('127.0.0.1:8080', `127.0.0.1:${port}`).replaceAll('__Host-Http-bulla-route)', 'bulla-route)')
   for (const [index, url] of urls.entries()) text = text.replace(`127.0.0.1:300${index + 1}`, new URL(url).host)
   const file = join(folder, FILES[name])
