@@ -2,6 +2,7 @@
 // killed.
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
+import { existsSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { answering, missing, startBalancer, stop } from '../support/balancer.ts'
@@ -28,6 +29,7 @@ for (const name of ['nginx', 'haproxy'] as const) {
 t.test('kill -9 of a replica under load: only its requests in flight fail, no session is lost', { skip: missing('nginx') }, async (t) => {
   const replicas: ChildProcess[] = []
   const main = fromRoot('.build/src/main.js')
+  if (!existsSync(main)) throw new Error(`there is no ${main}: npm run tools makes it`)
   const site = await buildSite({
     ...USUAL,
     replicas: 1,
