@@ -1,9 +1,9 @@
 // What Bulla keeps while 100,000 sessions call in turn: `npm run bench:memory [-- --smoke|--requests=N]`.
 import { existsSync, readFileSync } from 'node:fs'
-import { check, measure, writeScripts } from './load.ts'
-import { endAll, has, startTarget, startUpstream, type Target } from './targets.ts'
+import { check, measure } from './load.ts'
+import { isSmoke, numberOf, run } from './run.ts'
+import { startTarget, type Target } from './targets.ts'
 
-const isSmoke = process.argv.includes('--smoke')
 const SESSIONS = isSmoke ? 2_000 : 100_000
 const REQUESTS = numberOf('requests', isSmoke ? 20_000 : 5_000_000)
 const SECONDS = isSmoke ? 1 : 10
@@ -15,14 +15,7 @@ const MOST_GROWTH = isSmoke ? 1.5 : 1.1
 /** MB after a collection: what the program holds, and what is its own in the memory of the machine. */
 interface Sample { readonly held: number, readonly own: number, readonly resident: number }
 
-for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  process.once(signal, () => { endAll().finally(() => process.exit(1)) })
-}
-
-try {
-  if (!has('wrk') || !has('nginx')) throw new Error('this bench needs wrk and nginx')
-  writeScripts()
-  const upstream = await startUpstream()
+await run(async (upstream) => {
   const bulla = await startTarget('bulla', upstream, SESSIONS)
   await check(bulla)
   console.log('| requests | held MB | own MB | resident MB |\n| ---: | ---: | ---: | ---: |')
@@ -36,15 +29,7 @@ try {
     console.log(`| ${[requests, ...[held, own, resident].map((megabytes) => megabytes.toFixed(0))].join(' | ')} |`)
   }
   report(requests, samples)
-} finally {
-  await endAll()
-}
-
-/** `--requests=1000000`. */
-function numberOf (name: string, usual: number): number {
-  const given = process.argv.find((argument) => argument.startsWith(`--${name}=`))
-  return given === undefined ? usual : Number(given.split('=')[1])
-}
+})
 
 async function memoryOf ({ process: child }: Target): Promise<Sample> {
   const { heapUsed, external, rss } = await new Promise<NodeJS.MemoryUsage>((resolve) => {

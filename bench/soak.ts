@@ -65,7 +65,7 @@ const timer = setInterval(sample, SECONDS * 1000 / 40)
 await Promise.all(Array.from({ length: Number(values.workers) }, async (_, worker) => { await work(worker) }))
 clearInterval(timer)
 agent.destroy()
-await sleep(500)
+await sleep(500) // the other ends hear of it; what is still open then has leaked
 const [browsers, apis] = await Promise.all([connections(bulla.server.app.server), connections(upstream)])
 await bulla.server.close()
 upstream.close()

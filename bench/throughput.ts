@@ -3,12 +3,12 @@
 import { hasApache, startApache } from './apache.ts'
 import { CONNECTIONS } from './call.ts'
 import { latencyRound, latencyTable } from './latency.ts'
-import { check, flow, measure, STREAMS, writeScripts, type Flow, type Result, type Way } from './load.ts'
+import { check, flow, measure, STREAMS, type Flow, type Result, type Way } from './load.ts'
 import type { Latency } from './paced-load.ts'
+import { isSmoke, numberOf, run } from './run.ts'
 import { median } from './statistics.ts'
-import { BODY, endAll, has, LARGE, startNginx, startTarget, startUpstream, type Target } from './targets.ts'
+import { BODY, LARGE, startNginx, startTarget, type Target } from './targets.ts'
 
-const isSmoke = process.argv.includes('--smoke')
 const ROUNDS = numberOf('rounds', isSmoke ? 1 : 7)
 const SECONDS = numberOf('seconds', isSmoke ? 1 : 3)
 const PROCESSES = numberOf('processes', isSmoke ? 1 : 3)
@@ -17,14 +17,7 @@ const SESSIONS = isSmoke ? 500 : 50_000
 /** Seconds before the rounds: `--trace-opt` shows the last function compiled after some ten of full load. */
 const WARM_UP = numberOf('warm-up', isSmoke ? 1 : 12)
 
-for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  process.once(signal, () => { endAll().finally(() => process.exit(1)) })
-}
-
-try {
-  if (!has('wrk') || !has('nginx')) throw new Error('this bench needs wrk and nginx')
-  writeScripts()
-  const upstream = await startUpstream()
+await run(async (upstream) => {
   const nginx = await startNginx(upstream)
   const bare = await startTarget('http-proxy', upstream, 1)
   const bulla = await startTarget('bulla', upstream, 8, 'bulla, few sessions')
@@ -45,15 +38,7 @@ try {
     await latencies(upstream, [bare, bulla], rate)
   }
   for (const way of ['download', 'upload'] as const) await bodies(way, [nginx, bare, bulla], bare)
-} finally {
-  await endAll()
-}
-
-/** `--rounds=4`, `--seconds=2`. */
-function numberOf (name: string, usual: number): number {
-  const given = process.argv.find((argument) => argument.startsWith(`--${name}=`))
-  return given === undefined ? usual : Number(given.split('=')[1])
-}
+})
 
 async function others (upstream: string): Promise<Target[]> {
   return [

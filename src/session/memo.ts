@@ -1,5 +1,6 @@
 // What was opened lately and comes often, by its sealed text: bounded by bytes, never longer than its token.
 import { LRUCache } from 'lru-cache'
+import { TAG_LENGTH } from './seal.ts'
 
 /** Remembers what sealed texts opened to. */
 export interface Memo<V> {
@@ -17,9 +18,6 @@ export interface Memo<V> {
 }
 
 interface Entry<V> { readonly text: string, readonly value: V, readonly until: number }
-
-/** The end of a compact JWE is its authentication tag: 22 characters that tell texts apart. */
-const KEY_LENGTH = 22
 
 /** How many texts that came once are kept in mind, by a number each. */
 const SEEN_ONCE = 1024
@@ -41,7 +39,7 @@ export function createMemo<V> (maxBytes: number): Memo<V> {
   /** A tag is as good as random: a part of it is its place, another one its mark. */
   function cameBefore (text: string): boolean {
     const mark = tagNumber(text)
-    const place = fold(text, text.length - KEY_LENGTH / 2) % SEEN_ONCE
+    const place = fold(text, text.length - TAG_LENGTH / 2) % SEEN_ONCE
     if (seen[place] === mark) return true
     seen[place] = mark
     return false
@@ -49,7 +47,7 @@ export function createMemo<V> (maxBytes: number): Memo<V> {
 
   return {
     get: (text, now) => {
-      const key = text.slice(-KEY_LENGTH)
+      const key = text.slice(-TAG_LENGTH)
       const entry = entries.get(key)
       // The tag only finds the entry; the whole text must be the same.
       if (entry === undefined || entry.text !== text) return undefined
@@ -61,7 +59,7 @@ export function createMemo<V> (maxBytes: number): Memo<V> {
       if (maxBytes === 0 || !cameBefore(text)) return
       // A copy: the text is a slice of a whole request header, which would be kept alive with it.
       const copy = Buffer.from(text, 'latin1').toString('latin1')
-      entries.set(copy.slice(-KEY_LENGTH), { text: copy, value: make(copy), until })
+      entries.set(copy.slice(-TAG_LENGTH), { text: copy, value: make(copy), until })
     },
     clear: () => { entries.clear() }
   }
@@ -73,12 +71,12 @@ export function createMemo<V> (maxBytes: number): Memo<V> {
  * @param text a compact JWE
  */
 export function tagNumber (text: string): number {
-  return fold(text, text.length - KEY_LENGTH)
+  return fold(text, text.length - TAG_LENGTH)
 }
 
-/** Half of a key as a number of 30 bits. */
+/** Half of a tag as a number of 30 bits. */
 function fold (text: string, start: number): number {
   let number = 0
-  for (let i = start; i < start + KEY_LENGTH / 2; i++) number = Math.imul(number, 31) + text.charCodeAt(i) | 0
+  for (let i = start; i < start + TAG_LENGTH / 2; i++) number = Math.imul(number, 31) + text.charCodeAt(i) | 0
   return number >>> 2
 }

@@ -4,7 +4,9 @@ import { CompactEncrypt } from 'jose'
 import type { Keyring, Purpose, PurposeKey } from './keyring.ts'
 
 const IV_LENGTH = 16
-const TAG_LENGTH = 22
+
+/** Characters of the authentication tag, the end of a sealed value: random to all, it tells them apart. */
+export const TAG_LENGTH = 22
 
 /** The most characters of a sealed value: more than eight chunks have. */
 const MAX_LENGTH = 32 * 1024
