@@ -9,6 +9,7 @@ import { interactions, type LoginBehaviour } from './provider/interaction.ts'
 import { signClaims, signingKey } from './provider/keys.ts'
 import { resolveOptions, type AuthorizationServerOptions, type ResolvedOptions } from './provider/options.ts'
 import { ProviderStore } from './provider/store.ts'
+import { acceptExchanges } from './provider/token-exchange.ts'
 
 export { ENDPOINTS, endpointOf, type AuthorizationServerOptions, type Endpoint } from './provider/options.ts'
 export { demoUsers, type DemoUser } from './provider/users.ts'
@@ -37,8 +38,9 @@ export interface AuthorizationServer {
 
 /**
  * Starts an authorization server on 127.0.0.1: code flow with PKCE (required), PAR, `iss` in the response,
- * JWT access tokens, refresh tokens without `prompt=consent`, revocation, logout asked for by the app and,
- * if wanted, told on the back channel. Keys are generated at the first start of a process.
+ * JWT access tokens for the resources asked for, token exchange, refresh tokens without `prompt=consent`,
+ * revocation, logout asked for by the app and, if wanted, told on the back channel. Keys are generated at
+ * the first start of a process.
  */
 export async function startAuthorizationServer (
   given: AuthorizationServerOptions = {}
@@ -52,6 +54,7 @@ export async function startAuthorizationServer (
     reuseWindow: typeof options.rotation === 'object' ? options.rotation.reuseWindow : 0
   })
   const provider = new Provider(issuer, providerConfiguration(options, issuer, await signingKey(), store))
+  acceptExchanges(provider, options)
   const autoLogin = options.interactive ? null : options.autoLogin
   const behaviour: LoginBehaviour = { autoLogin, refuseWith: null }
   provider.use(interactions(provider, options, behaviour))

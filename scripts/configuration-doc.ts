@@ -11,7 +11,7 @@ interface Node {
   type?: string
   enum?: unknown[]
   properties?: Record<string, Node>
-  required?: string[]
+  required?: string[] | undefined
 }
 
 const REPORT = 'docs/configuration.md'

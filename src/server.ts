@@ -9,6 +9,7 @@ import type { Fetch } from './oidc/http.ts'
 import { corsPlugin } from './plugins/cors.ts'
 import { answerClientError, answerFrameworkError } from './plugins/early-answers.ts'
 import { errorsPlugin } from './plugins/errors.ts'
+import { forwardingPlugin } from './plugins/forwarding.ts'
 import { createGate } from './plugins/gate.ts'
 import { limitsPlugin } from './plugins/limits.ts'
 import { liveStreamsPlugin } from './plugins/live-streams.ts'
@@ -19,6 +20,7 @@ import { sessionPlugin } from './plugins/session.ts'
 import { holdContinue } from './proxy/expect.ts'
 import type { PoolLimits } from './proxy/pools.ts'
 import { adminRoutes } from './routes/admin.ts'
+import { aggregateRoutes } from './routes/aggregate.ts'
 import { apiRoutes } from './routes/api.ts'
 import { devServerRoutes } from './routes/dev-server.ts'
 import { backchannelRoutes } from './routes/backchannel.ts'
@@ -109,12 +111,13 @@ export async function registerBulla (
   await app.register(revocationPlugin, { config, clock, list: deps.revocationList })
   await app.register(sessionPlugin, { config, clock })
   await app.register(liveStreamsPlugin, { clock })
+  await app.register(forwardingPlugin, { config, poolLimits: deps.poolLimits, bodyStall: deps.bodyStall })
   addUpgradeConstraint(app)
   await app.register(async (scope) => {
     await scope.register(errorsPlugin, { config })
     await scope.register(corsPlugin, { config })
     // The hooks of the others are not for the path of the calls, which asks what it must by itself.
-    await scope.register(apiRoutes, { config, clock, poolLimits: deps.poolLimits, bodyStall: deps.bodyStall })
+    await scope.register(apiRoutes, { config })
     await scope.register(async (rest) => {
       await rest.register(limitsPlugin, { bodyTime: deps.bodyStall })
       await rest.register(endpoints, { config, clock, prefix: config.base_path })
@@ -140,6 +143,7 @@ async function endpoints (scope: FastifyInstance, options: { config: Config, clo
   await scope.register(sessionRoutes, { config, clock })
   await scope.register(logoutRoutes, { config, clock })
   if (config.backchannel_logout) await scope.register(backchannelRoutes, { config, clock })
+  await scope.register(aggregateRoutes, { config })
   await scope.register(healthRoutes)
   await scope.register(clientRoutes)
 }

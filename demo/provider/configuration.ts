@@ -7,6 +7,7 @@ import type { SigningKey } from './keys.ts'
 import { ENDPOINTS, type ResolvedOptions } from './options.ts'
 import { errorPage, logoutPage, signedOutPage, type Page } from './pages.ts'
 import type { ProviderStore } from './store.ts'
+import { TOKEN_EXCHANGE } from './token-exchange.ts'
 import { findUser, type DemoUser } from './users.ts'
 
 /** Scopes that the demo API knows, next to those of OpenID Connect. */
@@ -84,7 +85,7 @@ function client (options: ResolvedOptions) {
     client_id: options.clientId,
     client_secret: options.clientSecret,
     client_name: 'The Bulla demo',
-    grant_types: ['authorization_code', 'refresh_token', 'client_credentials'],
+    grant_types: ['authorization_code', 'refresh_token', 'client_credentials', TOKEN_EXCHANGE],
     redirect_uris: options.redirectUris,
     post_logout_redirect_uris: options.postLogoutRedirectUris,
     token_endpoint_auth_method: 'client_secret_basic' as const,

@@ -1,8 +1,12 @@
 // The throw-away signing key of the authorization server: one per process, since making one takes a while.
 import { exportJWK, generateKeyPair, SignJWT, type CryptoKey, type JWK, type JWTPayload } from 'jose'
 
-/** An RS256 key pair, as the provider wants it (JWK) and as `jose` signs with it. */
-export interface SigningKey { readonly jwk: JWK, readonly privateKey: CryptoKey }
+/** An RS256 key pair, as the provider wants it (JWK) and as `jose` signs and verifies with it. */
+export interface SigningKey {
+  readonly jwk: JWK
+  readonly privateKey: CryptoKey
+  readonly publicKey: CryptoKey
+}
 
 let cached: Promise<SigningKey> | undefined
 
@@ -13,8 +17,8 @@ export function signingKey (): Promise<SigningKey> {
 }
 
 async function generate (): Promise<SigningKey> {
-  const { privateKey } = await generateKeyPair('RS256', { extractable: true })
-  return { privateKey, jwk: { ...await exportJWK(privateKey), alg: 'RS256', use: 'sig', kid: 'demo-1' } }
+  const { privateKey, publicKey } = await generateKeyPair('RS256', { extractable: true })
+  return { privateKey, publicKey, jwk: { ...await exportJWK(privateKey), alg: 'RS256', use: 'sig', kid: 'demo-1' } }
 }
 
 /** Signs any claims with the provider's key, e.g. a logout token. `header` adds to the header, e.g. `typ`. */

@@ -1,13 +1,14 @@
 // What a schema cannot say: rules between settings, URLs, paths and keys; each fault names setting and fix.
 import { accessSync, constants, existsSync } from 'node:fs'
-import { METHODS } from 'node:http'
 import { BlockList, isIP } from 'node:net'
 import { isLoopback } from '../lib/loopback.ts'
 import { parsePeer } from '../lib/peer.ts'
 import { ringFaults } from '../lib/ring-key.ts'
+import { checkAggregates } from './check-aggregates.ts'
 import { checkLogin } from './check-login.ts'
-import type { RouteConfig, Settings } from './schema.ts'
-import { arrayOf, LOCAL_PATH, parseUrl } from './values.ts'
+import { checkRoutes } from './check-routes.ts'
+import type { Settings } from './schema.ts'
+import { arrayOf, HEADER_NAME, LOCAL_PATH, parseUrl } from './values.ts'
 
 /**
  * Checks settings that fit the schema, or nearly so: whatever is missing is passed over, since the schema
@@ -23,6 +24,7 @@ export function checkSettings (settings: Settings, problems: string[]): void {
   checkSecrets(settings, problems)
   checkPaths(settings, problems)
   checkRoutes(settings, problems)
+  checkAggregates(settings, problems)
   checkCookies(settings, problems)
   checkSession(settings, problems)
   checkTrustedProxies(settings, problems)
@@ -82,63 +84,6 @@ function checkPaths (settings: Settings, problems: string[]): void {
   }
   for (const name of ['default_return_to', 'post_logout_page'] as const) {
     if (!LOCAL_PATH.test(settings[name])) problems.push(`${name} must be a local path such as /.`)
-  }
-}
-
-function checkRoutes (settings: Settings, problems: string[]): void {
-  const prefixes = new Set<string>()
-  arrayOf(settings.routes).forEach((route, index) => {
-    if (typeof route !== 'object' || typeof route.prefix !== 'string' || typeof route.upstream !== 'string') return
-    checkRoute(route, `routes.${index}`, settings.base_path, problems)
-    if (prefixes.has(route.prefix)) problems.push(`routes.${index}.prefix ${route.prefix} is taken by an earlier route.`)
-    prefixes.add(route.prefix)
-  })
-}
-
-function checkRoute (route: RouteConfig, where: string, basePath: string, problems: string[]): void {
-  if (!/^(?:\/[A-Za-z0-9._~-]+)+$/.test(route.prefix) || /\/\.{1,2}(\/|$)/.test(route.prefix)) {
-    problems.push(`${where}.prefix must be a path such as /api, without trailing slash.`)
-  } else if (`${route.prefix}/`.startsWith(`${basePath}/`)) {
-    problems.push(`${where}.prefix lies under base_path ${basePath}.`)
-  }
-  const url = parseUrl(route.upstream)
-  if (url === null || !/^https?:$/.test(url.protocol) || url.username !== '' || url.search !== '' || url.hash !== '') {
-    problems.push(`${where}.upstream must be an http or https URL without credentials, query and fragment.`)
-  }
-  if (route.rewrite_prefix !== undefined && route.rewrite_prefix !== '' && !LOCAL_PATH.test(route.rewrite_prefix)) {
-    problems.push(`${where}.rewrite_prefix must be empty or a path such as /v1.`)
-  }
-  for (const method of arrayOf(route.methods)) {
-    if (!METHODS.includes(method) || method === 'CONNECT' || method === 'TRACE') {
-      problems.push(`${where}.methods names ${method}: use upper-case HTTP methods; CONNECT and TRACE are never forwarded.`)
-    }
-  }
-  checkHeaderChanges(route, where, problems)
-  if (route.cache === 'public' && route.token !== 'none') {
-    problems.push(`${where}.cache can be public only with token: none.`)
-  }
-}
-
-const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}$/
-
-/** Headers that frame messages or carry the credentials: what Bulla does with them is not up for change. */
-const FIXED_HEADERS: ReadonlySet<string> = new Set([
-  'authorization', 'bulla-error', 'connection', 'content-length', 'cookie', 'host', 'keep-alive', 'set-cookie', 'te', 'trailer',
-  'transfer-encoding', 'upgrade'
-])
-
-function checkHeaderChanges (route: RouteConfig, where: string, problems: string[]): void {
-  for (const setting of ['request_headers', 'response_headers'] as const) {
-    const changes = route[setting]
-    if (typeof changes !== 'object') continue
-    const set = Object.entries(changes.set ?? {})
-    for (const name of [...set.map(([header]) => header), ...arrayOf(changes.remove)]) {
-      if (!HEADER_NAME.test(name)) problems.push(`${where}.${setting}: ${name} is no header name.`)
-      else if (FIXED_HEADERS.has(name.toLowerCase())) problems.push(`${where}.${setting} cannot change ${name}.`)
-    }
-    for (const [name, value] of set) {
-      if (!/^[\t\x20-\x7e]*$/.test(value)) problems.push(`${where}.${setting}.set.${name} must be printable ASCII.`)
-    }
   }
 }
 

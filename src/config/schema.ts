@@ -23,13 +23,32 @@ const headerChanges = Type.Object({
   remove: list([], 'Header names to remove.')
 }, { additionalProperties: false, default: {} })
 
+const optional = (description: string) => Type.Optional(text(description))
+
+/** What a token is asked for: an API by its URI or its name, and what may be done there. */
+const tokenTarget = {
+  resource: optional('The resource indicator: the absolute URI of the API (RFC 8707).'),
+  audience: optional('The audience, for authorization servers that go by names.'),
+  scope: optional('The scope, space-separated.')
+}
+
+/** One part of an aggregate; in the file the path alone will do. */
+const partSchema = Type.Object({
+  path: text('The path of the call, under a route.'),
+  optional: Type.Optional(Type.Boolean({ description: 'Whether the whole may succeed without it. Default: false.' }))
+}, { unit: 'part', additionalProperties: false })
+
 /** One proxied route. */
 export const routeSchema = Type.Object({
   prefix: text('The path under which the browser calls, such as /api/orders; the longest matching prefix wins.'),
   upstream: text('The API: an http or https URL, with an optional base path.'),
   rewrite_prefix: Type.Optional(Type.String({ description: 'What stands upstream in place of the prefix.' })),
-  token: choice(['user', 'optional', 'none'], 'user',
-    'user: 401 without session; optional: the token if there is a session; none: never a token.'),
+  token: choice(['user', 'optional', 'client', 'none'], 'user',
+    'user: 401 without session; optional: the token if there is a session; client: a token of the client itself (client credentials); none: never a token.'),
+  ...tokenTarget,
+  exchange: Type.Optional(Type.Object(tokenTarget, {
+    additionalProperties: false, description: 'The session\'s token is exchanged for one of this API (RFC 8693): what that one is for.'
+  })),
   methods: list(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'], 'The methods that are forwarded.'),
   csrf: choice(['header', 'fetch-metadata'], 'header',
     'header: the CSRF header is required; fetch-metadata: Sec-Fetch-Site or Origin stands in for it.'),
@@ -78,6 +97,9 @@ export const configSchema = Type.Object({
   })),
   keys_file: Type.Optional(text('A file with the key ring, one key a line or comma-separated.')),
   routes: Type.Array(routeSchema, { unit: 'routes', default: [], description: 'What is forwarded, and where to.' }),
+  aggregates: Type.Record(Type.String(), Type.Record(Type.String(), partSchema), {
+    default: {}, description: 'Several calls answered as one at /bff/aggregate/<name>: by name, the path of each part.'
+  }),
   spa: Type.Optional(text('The app itself: a folder of files, or the URL of a development server.')),
   spa_gate: flag(false, 'Serves the documents of the app to people who are logged in only; others are sent to login.'),
   spa_redirect_uri: Type.Optional(text('The page of the app that takes the answer of a login which the app drives itself: a local path or a URL.')),

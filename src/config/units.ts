@@ -4,6 +4,7 @@ import { parseDuration, parseSize } from '../lib/units.ts'
 
 interface Node extends TSchema {
   properties?: Record<string, Node>
+  patternProperties?: Record<string, Node>
   items?: Node
   type?: string
   unit?: string
@@ -20,6 +21,8 @@ interface Node extends TSchema {
  */
 export function convertUnits (schema: TSchema, value: unknown, path: string, problems: string[]): unknown {
   const node = schema as Node
+  if (node.unit === 'part' && typeof value === 'string') return { path: value }
+  if (node.patternProperties !== undefined) return convertRecord(node, value, path, problems)
   if (node.properties !== undefined) return convertObject(node, value, path, problems)
   if (node.unit === 'routes' && typeof value === 'string') return convertUnits(node, shortRoutes(value), path, problems)
   if (node.unit === 'list' && typeof value === 'string') return splitList(value)
@@ -38,6 +41,14 @@ function convertObject (node: Node, value: unknown, path: string, problems: stri
     converted[name] = convertUnits(child, converted[name], path === '' ? name : `${path}.${name}`, problems)
   }
   return converted
+}
+
+/** A record has one schema for whatever names it holds. */
+function convertRecord (node: Node, value: unknown, path: string, problems: string[]): unknown {
+  const [child] = Object.values(node.patternProperties ?? {})
+  if (child === undefined || typeof value !== 'object' || value === null || Array.isArray(value)) return value
+  return Object.fromEntries(Object.entries(value).map(([name, item]) =>
+    [name, convertUnits(child, item, `${path}.${name}`, problems)]))
 }
 
 function convertScalar (node: Node, value: unknown, path: string, problems: string[]): unknown {

@@ -16,6 +16,8 @@ export interface AuthorizationRequest {
   readonly responseMode: ResponseMode
   /** Constants of the deployment. */
   readonly constants: Readonly<Record<string, string>>
+  /** The APIs that tokens will be asked for (RFC 8707), beyond one that the constants name. */
+  readonly resources: readonly string[]
   /** What the caller of login asked for, already filtered. */
   readonly params: Readonly<Record<string, string>>
   readonly login: LoginState
@@ -48,6 +50,9 @@ export async function authorizationUrl (request: AuthorizationRequest): Promise<
     code_challenge_method: 'S256'
   }
   for (const [name, value] of Object.entries(parameters)) url.searchParams.set(name, value)
+  for (const resource of request.resources) {
+    if (resource !== request.constants.resource) url.searchParams.append('resource', resource)
+  }
   return url.href
 }
 

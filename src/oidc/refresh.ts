@@ -9,14 +9,34 @@ import type { Provider } from './provider.ts'
 import { authorizationEnd } from './refresh-expiry.ts'
 import { continuity } from './refresh-id-token.ts'
 import { tokenAnswer, type TokenFault } from './token-answer.ts'
+import { flawOf, targetParams, tokenOf, type ApiToken, type TokenTarget } from './token-for-api.ts'
 
 /** What became of a refresh. */
 export type RefreshOutcome =
   /** There are new tokens. */
   | { readonly kind: 'renewed', readonly session: Session }
+  /**
+   * There is a token for the API that was wished for, or `flaw` says why there is none that can be used.
+   * `session` holds the refresh token that replaces the one that was spent; `null` if that one is still good.
+   */
+  | {
+    readonly kind: 'granted',
+    readonly target: TokenTarget,
+    readonly token: ApiToken | null,
+    readonly flaw: unknown,
+    readonly session: Session | null
+  }
   /** The answer speaks of someone else: the session ends. `session` holds tokens that must not be used. */
   | { readonly kind: 'mismatch', readonly cause: unknown, readonly session: Session }
   | TokenFault
+
+/** How a refresh differs from the usual. */
+export interface RefreshWish {
+  /** A token for this API in place of new ones for the session. */
+  readonly target?: TokenTarget | undefined
+  /** Milliseconds that the call may take, if less than usual. */
+  readonly limit?: number | undefined
+}
 
 /** What a refresh needs. */
 export interface RefreshOptions {
@@ -32,24 +52,32 @@ export interface RefreshOptions {
  *
  * @param session a session with a refresh token
  * @param options what it needs
- * @param limit milliseconds that the call may take, if less than usual
+ * @param wish how it differs from the usual
  * @see https://www.rfc-editor.org/rfc/rfc6749#section-6
+ * @see https://www.rfc-editor.org/rfc/rfc8707#section-2.2
  * @see https://openid.net/specs/openid-connect-core-1_0.html#RefreshTokenResponse
  */
 export async function refreshSession (
-  session: Session, options: RefreshOptions, limit?: number
+  session: Session, options: RefreshOptions, wish: RefreshWish = {}
 ): Promise<RefreshOutcome> {
+  const { target, limit } = wish
   try {
     const metadata = await options.provider.metadata()
     const { client, auth } = options.client
     const callOptions = options.client.callOptions()
     if (limit !== undefined) callOptions.signal = AbortSignal.timeout(limit)
-    const response = await oauth.refreshTokenGrantRequest(metadata, client, auth, session.refreshToken ?? '', callOptions)
+    const response = await oauth.refreshTokenGrantRequest(metadata, client, auth, session.refreshToken ?? '', {
+      ...callOptions,
+      ...(target === undefined ? {} : { additionalParameters: targetParams(target) })
+    })
     const answer = await tokenAnswer(response)
-    if (answer.kind !== 'tokens') return answer
+    if (answer.kind !== 'tokens') return target === undefined ? answer : refusedFor(target, answer)
     // The library checks all but the ID token, whose faults would hide the tokens that must then be revoked.
     const tokens = await oauth.processRefreshTokenResponse(metadata, client, Response.json(answer.body))
-    return await withIdToken(renewedBy(tokens, session, options.clock), session, answer.idToken, options)
+    const renewed = renewedBy(tokens, session, options.clock)
+    const outcome = await withIdToken(renewed, session, answer.idToken, options)
+    if (target === undefined || outcome.kind !== 'renewed') return outcome
+    return grantedBy(tokens, outcome.session, session, target)
   } catch (cause) {
     const isOurs = cause instanceof BullaError && cause.code === 'idp_misconfigured'
     return { kind: isOurs ? 'misconfigured' : 'transient', cause, isEveryones: true }
@@ -68,6 +96,34 @@ function renewedBy (tokens: oauth.TokenEndpointResponse, session: Session, clock
     expiresAt: Math.min(session.expiresAt, authorizationEnd(tokens, now)),
     generation: session.generation + 1
   }
+}
+
+/**
+ * The session keeps its own access token; only a refresh token that came in place of the old one is taken
+ * over.
+ */
+function grantedBy (
+  tokens: oauth.TokenEndpointResponse, renewed: Session, before: Session, target: TokenTarget
+): RefreshOutcome {
+  const { accessToken, accessTokenIssuedAt, accessTokenExpiresAt, scope } = before
+  const granted = scope === undefined ? {} : { scope }
+  const own = { accessToken, accessTokenIssuedAt, accessTokenExpiresAt, ...granted }
+  const isReplaced = tokens.refresh_token !== undefined && tokens.refresh_token !== before.refreshToken
+  const { scope: _granted, ...rest } = renewed
+  const flaw = flawOf(tokens, target)
+  return {
+    kind: 'granted',
+    target,
+    token: flaw === null ? tokenOf(tokens, renewed.accessTokenIssuedAt) : null,
+    flaw: new Error(flaw ?? 'none'),
+    session: isReplaced ? { ...rest, ...own } : null
+  }
+}
+
+/** What is refused for one API alone is nobody else's matter. */
+function refusedFor (target: TokenTarget, fault: TokenFault): RefreshOutcome {
+  if (fault.kind !== 'misconfigured' || fault.isEveryones) return fault
+  return { kind: 'granted', target, token: null, flaw: fault.cause, session: null }
 }
 
 /** An ID token is optional here; one that comes must speak of the same login. */

@@ -7,6 +7,7 @@ import { checkSupport } from '../oidc/client-auth.ts'
 import { createLoginState, loginId, type LoginIntent, type LoginState, type Silence } from '../oidc/login-state.ts'
 import type { OwnCookies } from '../session/cookies.ts'
 import type { SessionState } from '../session/store.ts'
+import { resourcesOf } from './api-tokens.ts'
 import type { LoginSettings } from './login-settings.ts'
 import type { Oidc } from './oidc.ts'
 import type { Sessions } from './session.ts'
@@ -50,6 +51,7 @@ export function createLoginBegin (
   options: LoginBeginOptions, settings: LoginSettings
 ): (wish: LoginWish) => Promise<Begun> {
   const { config, clock, oidc, sessions } = options
+  const resources = resourcesOf(config.routes)
 
   /** The sealed cookie of a login; a `return_to` with which it would not fit becomes the default page. */
   async function remember (
@@ -81,6 +83,7 @@ export function createLoginBegin (
       scope: config.scope,
       responseMode,
       constants: config.authorization_params,
+      resources,
       params,
       login
     })

@@ -8,14 +8,20 @@ import { deliver } from '../session/delivery.ts'
 import { openedOf } from '../session/opened-session.ts'
 import { hasLiveAccessToken, needsRefresh, type OpenedSession, type Session } from '../session/session.ts'
 import type { SessionState, SessionStore } from '../session/store.ts'
-import type { Spender, Spent } from './spender.ts'
+import type { ApiToken, TokenTarget } from '../oidc/token-for-api.ts'
+import { RETRY_AFTER } from './sparing.ts'
+import type { Failure, Spender } from './spender.ts'
 
 /** A session that may be used, and the cookies that the answer must carry. */
 export interface ActiveSession {
   readonly session: OpenedSession
+  readonly accessToken: string
   /** Read it when the answer starts: it brings the newest session that is known by then. */
   readonly setCookies: readonly string[]
 }
+
+/** A token for another API, and the session after it was bought. */
+export interface Grant { readonly token: ApiToken, readonly active: ActiveSession }
 
 /** Makes sessions usable. */
 export interface Renewal {
@@ -34,6 +40,16 @@ export interface Renewal {
    * @throws {BullaError} `login_required`, `session_expired`, `idp_unavailable`, `idp_misconfigured`
    */
   refresh (state: SessionState): Promise<ActiveSession>
+  /**
+   * A token for another API, bought with the session's refresh token.
+   *
+   * @param active from {@link activate}, of the same state
+   * @throws {BullaError} `session_expired`, `session_stale`, `session_revoked`, `idp_unavailable`,
+   * `idp_misconfigured`
+   */
+  grant (state: SessionState, active: ActiveSession, target: TokenTarget): Promise<Grant>
+  /** An active session, or what came of it where its refresh token was replaced here, with the cookies. */
+  newest (state: SessionState, active: ActiveSession): ActiveSession | Promise<ActiveSession>
   /** The newest generation of a session that this process remembers; most often the session itself. */
   latest (session: Session): Session
 }
@@ -51,12 +67,7 @@ export interface RenewalOptions {
   readonly ahead: number
 }
 
-/** Seconds after which a client may try again. */
-const RETRY_AFTER = 2
-
 const NONE: readonly string[] = []
-
-type Failure = Exclude<Spent, { kind: 'renewed' }>
 
 /**
  * Creates the renewal.
@@ -77,7 +88,8 @@ export function createRenewal (options: RenewalOptions): Renewal {
    */
   function asItIs (session: OpenedSession, state: SessionState): ActiveSession | Promise<ActiveSession> {
     if (hasLiveAccessToken(session, unixSeconds(clock))) {
-      return activity.isDue(state) ? served(session.whole(), state, NONE) : { session, setCookies: NONE }
+      if (activity.isDue(state)) return served(session.whole(), state, NONE)
+      return { session, accessToken: session.accessToken, setCookies: NONE }
     }
     throw new BullaError(mode === 'browser' && !isSpent(session, state) ? 'session_stale' : 'session_expired')
   }
@@ -92,9 +104,10 @@ export function createRenewal (options: RenewalOptions): Renewal {
   async function renewed (state: SessionState, isForced: boolean): Promise<ActiveSession> {
     const session = sessionOf(state).whole()
     const latest = spender.latest(session)
-    const isNewer = latest !== session
-    const isEnough = isNewer && (isForced || !needsRefresh(openedOf(latest), unixSeconds(clock), ahead))
-    if (isEnough) return await served(latest, state, NONE)
+    const isNewer = isForced
+      ? latest.accessToken !== session.accessToken
+      : latest !== session && !needsRefresh(openedOf(latest), unixSeconds(clock), ahead)
+    if (isNewer) return await served(latest, state, NONE)
     if (isSpent(latest, state)) return await asItIs(opened(latest, state), state)
     const spent = await spender.spend(latest)
     if (spent.kind === 'renewed') return await served(spent.session, state, NONE)
@@ -117,15 +130,39 @@ export function createRenewal (options: RenewalOptions): Renewal {
   async function refresh (state: SessionState): Promise<ActiveSession> {
     const session = sessionOf(state).whole()
     const latest = spender.latest(session)
-    if (latest !== session) return await served(latest, state, NONE)
-    if (isSpent(session, state)) throw new BullaError('session_expired')
-    if (session.refreshToken === undefined) {
-      throw new BullaError('session_expired', { setCookies: [await store.markSpent(session)] })
+    if (latest.accessToken !== session.accessToken) return await served(latest, state, NONE)
+    if (isSpent(latest, state)) throw new BullaError('session_expired')
+    if (latest.refreshToken === undefined) {
+      throw new BullaError('session_expired', { setCookies: [await store.markSpent(latest)] })
     }
-    const spent = await spender.spend(session)
+    const spent = await spender.spend(latest)
     if (spent.kind === 'renewed') return await served(spent.session, state, NONE)
     if (spent.kind === 'mismatch') throw await ended(spent.session)
-    throw told(spent, spent.kind === 'invalid_grant' ? [await store.markSpent(session)] : NONE)
+    throw told(spent, spent.kind === 'invalid_grant' ? [await store.markSpent(latest)] : NONE)
+  }
+
+  async function grant (state: SessionState, active: ActiveSession, target: TokenTarget): Promise<Grant> {
+    const session = spender.latest(active.session.whole())
+    if (session.refreshToken === undefined || isSpent(session, state)) {
+      const cause = new Error('there is no refresh token that could buy a token for an API')
+      throw new BullaError('session_expired', { cause })
+    }
+    const spent = await spender.spendFor(session, target)
+    if (spent.kind === 'granted') {
+      if (spent.token === null) throw new BullaError('idp_misconfigured', { cause: spent.flaw })
+      // Without a new refresh token nothing has changed for the session.
+      const after = spent.session === null ? active : await served(spent.session, state, NONE)
+      return { token: spent.token, active: after }
+    }
+    if (spent.kind === 'mismatch') throw await ended(spent.session)
+    if (spent.kind !== 'invalid_grant') throw told(spent, NONE)
+    throw new BullaError('session_stale', { setCookies: [await store.markSpent(session)] })
+  }
+
+  function newest (state: SessionState, active: ActiveSession): ActiveSession | Promise<ActiveSession> {
+    const session = active.session.whole()
+    const latest = spender.latest(session)
+    return latest === session ? active : served(latest, state, NONE)
   }
 
   /**
@@ -156,6 +193,7 @@ export function createRenewal (options: RenewalOptions): Renewal {
     const extras = activity.isDue(state) ? [...marks, await activity.mark(session)] : marks
     return {
       session: opened(session, state),
+      accessToken: session.accessToken,
       get setCookies () {
         const latest = spender.latest(session)
         const sealed = latest === state.session?.whole() ? null : spender.sealed(latest)
@@ -169,7 +207,7 @@ export function createRenewal (options: RenewalOptions): Renewal {
     return state.spentGeneration !== undefined && state.spentGeneration >= session.generation
   }
 
-  return { activate, renew, refresh, latest: (session) => spender.latest(session) }
+  return { activate, renew, refresh, grant, newest, latest: (session) => spender.latest(session) }
 }
 
 /** A request's own session stays the same object. */

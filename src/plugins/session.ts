@@ -13,6 +13,8 @@ import { createSealer } from '../session/seal.ts'
 import type { SessionSize } from '../session/sealed-session.ts'
 import type { OpenedSession, Session } from '../session/session.ts'
 import { createSessionStore, type SessionState, type SessionStore } from '../session/store.ts'
+import { createAccess, type AccessControl } from './access.ts'
+import { createApiTokens } from './api-tokens.ts'
 import { createRenewal, type Renewal } from './renewal.ts'
 import { createSpender } from './spender.ts'
 
@@ -27,6 +29,8 @@ export interface Sessions {
   /** Seals what a login's `state` says of itself. */
   readonly tickets: TicketSealer
   readonly renewal: Renewal
+  /** What a call may show its API. */
+  readonly access: AccessControl
   readonly activity: Activity
   /** The fingerprints of the key ring, the sealing key first. */
   kids (): readonly string[]
@@ -90,6 +94,11 @@ export const sessionPlugin = fp(async (app: FastifyInstance, options: SessionPlu
     }
   })
   const renewal = createRenewal({ cookies, store, activity, spender, clock, mode, ahead })
+  const read = (request: FastifyRequest): SessionState =>
+    app.revocations.judge(store.read(request.headers.cookie))
+  const apiTokens = createApiTokens({
+    oidc: { provider: app.oidc.provider, client: app.oidc.client, clock }, renewal, log: app.log, ahead
+  })
   app.decorate('sessions', {
     cookies,
     store,
@@ -97,8 +106,9 @@ export const sessionPlugin = fp(async (app: FastifyInstance, options: SessionPlu
     logins: createLoginCookies(cookies, sealer, clock),
     tickets: { seal: async (bytes) => await sealer.seal('ticket', bytes), open: (text) => sealer.open('ticket', text) },
     renewal,
+    access: createAccess({ read, renewal, apiTokens, clock }),
     kids: () => keyring.current().kids,
-    read: (request) => app.revocations.judge(store.read(request.headers.cookie))
+    read
   } satisfies Sessions)
   app.decorateRequest('openedSession', null)
   app.decorateRequest('session', {

@@ -9,23 +9,37 @@ import { BullaError } from '../lib/errors.ts'
 import { describeError } from '../lib/redact.ts'
 import { createSingleFlight } from '../lib/single-flight.ts'
 import { refreshSession, type RefreshOptions, type RefreshOutcome } from '../oidc/refresh.ts'
+import { isSameTarget, type TokenTarget } from '../oidc/token-for-api.ts'
 import type { Cookies } from '../session/cookies.ts'
 import { hasLiveAccessToken, type Session } from '../session/session.ts'
 import type { SessionStore } from '../session/store.ts'
+import { NOT_NOW, PROBE_LIMIT, REMEMBER_REFUSED, TRICKLE } from './sparing.ts'
 
 /** What became of a refresh token. */
 export type Spent =
-  | { readonly kind: 'renewed', readonly session: Session }
+  | Renewed
+  | Granted
   /** The new tokens do not fit into cookies. */
   | { readonly kind: 'unsealable', readonly error: BullaError }
   /** The session was ended while the provider was asked. */
   | { readonly kind: 'revoked' }
-  | Exclude<RefreshOutcome, { kind: 'renewed' }>
+  | Exclude<RefreshOutcome, { kind: 'renewed' | 'granted' }>
+
+/** New tokens for the session. */
+export interface Renewed { readonly kind: 'renewed', readonly session: Session }
+
+/** There is nothing new. */
+export type Failure = Exclude<Spent, Renewed | Granted>
+
+/** A token for another API. */
+export type Granted = Extract<RefreshOutcome, { kind: 'granted' }>
 
 /** Spends refresh tokens. */
 export interface Spender {
   /** Spends a session's refresh token, or hands out what came of it. Never throws, cannot be cancelled. */
-  spend (session: Session): Promise<Spent>
+  spend (session: Session): Promise<Exclude<Spent, Granted>>
+  /** The same for a token for another API, in place of new ones for the session. */
+  spendFor (session: Session, target: TokenTarget): Promise<Exclude<Spent, Renewed>>
   /** The newest generation that came of a session within the last minute; most often the session itself. */
   latest (session: Session): Session
   /** The `Set-Cookie` values of a session that was renewed here; `null` for any other. */
@@ -41,7 +55,7 @@ export interface SpenderOptions {
   /** Whether a session has been ended before its time. */
   readonly isRevoked: (session: Session) => boolean
   /** Revokes, in the background, tokens that nobody will get. */
-  readonly revokeTokens: (session: Session) => void
+  readonly revokeTokens: (tokens: Partial<Pick<Session, 'refreshToken' | 'accessToken'>>) => void
 }
 
 /** Milliseconds for which late requests with the old cookie get the very same new session. */
@@ -52,27 +66,13 @@ const REMEMBER_RENEWED = 60_000
  */
 const REMEMBER_DEAD = 24 * 3_600_000
 
-/** Milliseconds for which a session waits that alone is refused, such as for its scope. */
-const REMEMBER_REFUSED = 1_000
-
 /** The most bytes, roughly, that remembered results take. */
 const MEMORY = 32 * 1024 * 1024
 
 /** The most generations that are followed within the memory's minute. */
 const MAX_STEPS = 100
 
-/**
- * While the provider fails: 4 calls a second, 2 in flight, each at most 4 s, so that its return is seen at
- * once.
- */
-const TRICKLE = { threshold: 3, inFlight: 2, interval: 250 }
-const PROBE_LIMIT = 4_000
-
-const NOT_NOW: Spent = {
-  kind: 'transient', cause: new Error('the authorization server fails; waiting for its return'), isEveryones: true
-}
-
-const SAID: Readonly<Record<Exclude<RefreshOutcome['kind'], 'renewed'>, string>> = {
+const SAID: Readonly<Record<Exclude<RefreshOutcome['kind'], 'renewed' | 'granted'>, string>> = {
   invalid_grant: 'a refresh token is no longer good',
   transient: 'a refresh failed for now',
   misconfigured: 'the authorization server refuses to refresh for this client',
@@ -90,10 +90,11 @@ export function createSpender (options: SpenderOptions): Spender {
   const breaker = createBreaker(TRICKLE)
   const sealed = new WeakMap<Session, readonly string[]>()
 
-  async function attempt (session: Session): Promise<Spent> {
+  async function attempt (session: Session, target: TokenTarget | undefined): Promise<Spent> {
     const pass = breaker.enter() ?? await secondChance(session)
     if (pass === null) return NOT_NOW
-    const outcome = await refreshSession(session, oidc, pass.isProbe ? PROBE_LIMIT : undefined)
+    const limit = pass.isProbe ? PROBE_LIMIT : undefined
+    const outcome = await refreshSession(session, oidc, { target, limit })
     pass.done(!('isEveryones' in outcome && outcome.isEveryones))
     tell(outcome)
     if (outcome.kind === 'mismatch') {
@@ -101,11 +102,14 @@ export function createSpender (options: SpenderOptions): Spender {
       revokeTokens(outcome.session)
       revokeTokens(session)
     }
-    if (outcome.kind !== 'renewed') return outcome
-    if (!isRevoked(session)) return await seal(outcome.session)
-    // I70: the logout came while the provider was asked; what it answered must not outlive it.
-    revokeTokens(outcome.session)
-    return { kind: 'revoked' }
+    if (outcome.kind !== 'renewed' && outcome.kind !== 'granted') return outcome
+    if (isRevoked(session)) {
+      // I70: the logout came while the provider was asked; what it answered must not outlive it.
+      revokeTokens({ ...outcome.session, ...(outcome.kind === 'granted' ? outcome.token : {}) })
+      return { kind: 'revoked' }
+    }
+    if (outcome.session === null) return outcome
+    return await seal(outcome.session) ?? outcome
   }
 
   /** A session that has nothing left to live on waits for the next turn, once. */
@@ -115,11 +119,15 @@ export function createSpender (options: SpenderOptions): Spender {
     return breaker.enter()
   }
 
-  /** Sealed for nobody in particular: what each request's cookies need beyond it is added for each. */
-  async function seal (session: Session): Promise<Spent> {
+  /**
+   * Sealed for nobody in particular: what each request's cookies need beyond it is added for each.
+   *
+   * @returns `null` once it is done
+   */
+  async function seal (session: Session): Promise<Failure | null> {
     try {
       sealed.set(session, await store.write(session, cookies.read(undefined)))
-      return { kind: 'renewed', session }
+      return null
     } catch (error) {
       log.error({ cause: describeError(error) }, 'the refreshed session cannot be sealed')
       const fault = error instanceof BullaError ? error : new BullaError('internal', { cause: error })
@@ -128,7 +136,7 @@ export function createSpender (options: SpenderOptions): Spender {
   }
 
   function tell (outcome: RefreshOutcome): void {
-    if (outcome.kind === 'renewed') return
+    if (outcome.kind === 'renewed' || outcome.kind === 'granted') return
     const cause = 'cause' in outcome ? describeError(outcome.cause) : 'invalid_grant'
     const level = outcome.kind === 'invalid_grant' ? 'info' : outcome.kind === 'transient' ? 'warn' : 'error'
     log[level]({ cause }, SAID[outcome.kind])
@@ -144,23 +152,54 @@ export function createSpender (options: SpenderOptions): Spender {
   function latest (session: Session): Session {
     let current = session
     for (let step = 0; step < MAX_STEPS && current.refreshToken !== undefined; step++) {
-      const next = flights.peek(keyOf(current))
-      if (next?.kind !== 'renewed') break
-      current = next.session
+      const next = successorIn(flights.peek(keyOf(current)))
+      if (next === null) break
+      current = next
     }
     return current
   }
 
+  /**
+   * One flight for a refresh token, whatever it is spent for; who wanted something else goes on with what
+   * came of it.
+   */
+  async function spendUntil<S extends Spent> (
+    session: Session, target: TokenTarget | undefined, isWanted: (spent: Spent) => spent is S
+  ): Promise<S | Failure> {
+    let current = session
+    for (let step = 0; step < MAX_STEPS; step++) {
+      const spent = await flights.run(keyOf(current), async () => await attempt(current, target))
+      if (isWanted(spent) || isFailure(spent)) return spent
+      current = successorIn(spent) ?? current
+    }
+    return NOT_NOW
+  }
+
   return {
-    spend: async (session) => await flights.run(keyOf(session), async () => await attempt(session)),
+    spend: async (session) => await spendUntil(session, undefined, isRenewed),
+    spendFor: async (session, target) => {
+      const isFor = (spent: Spent): spent is Granted => spent.kind === 'granted' && isSameTarget(spent.target, target)
+      return await spendUntil(session, target, isFor)
+    },
     latest,
     sealed: (session) => sealed.get(session) ?? null
   }
 }
 
+function isRenewed (spent: Spent): spent is Renewed { return spent.kind === 'renewed' }
+
+function isFailure (spent: Spent): spent is Failure { return spent.kind !== 'renewed' && spent.kind !== 'granted' }
+
+/** The session that stands in the place of the one that was spent. */
+function successorIn (spent: Spent | undefined): Session | null {
+  return spent?.kind === 'renewed' || spent?.kind === 'granted' ? spent.session : null
+}
+
 function memoryOf (spent: Spent): number {
   switch (spent.kind) {
     case 'renewed': return REMEMBER_RENEWED
+    // A token that is still good may be spent again.
+    case 'granted': return spent.session === null ? 0 : REMEMBER_RENEWED
     case 'invalid_grant': case 'mismatch': case 'unsealable': case 'revoked': return REMEMBER_DEAD
     case 'transient': case 'misconfigured': return spent.isEveryones ? 0 : REMEMBER_REFUSED
   }
@@ -168,8 +207,9 @@ function memoryOf (spent: Spent): number {
 
 /** Tokens, and about the same again for the sealed text and the rest. */
 function weightOf (spent: Spent): number {
-  if (spent.kind !== 'renewed') return 512
-  const { accessToken, refreshToken = '', idToken = '', claims } = spent.session
+  const session = successorIn(spent)
+  if (session === null) return 512
+  const { accessToken, refreshToken = '', idToken = '', claims } = session
   const tokens = accessToken.length + refreshToken.length + idToken.length
   return 1024 + 2 * (tokens + JSON.stringify(claims).length)
 }

@@ -1,5 +1,5 @@
 // Tells calls that their browser has gone: one listener for a connection, not one for each answer.
-import type { Socket } from 'node:net'
+import type { EventEmitter } from 'node:events'
 
 /** A call in flight. */
 export interface Departing {
@@ -12,7 +12,8 @@ const kCalls = Symbol('bulla.calls')
 /** One call is the rule; pipelined ones are a set. */
 type Calls = Departing | Set<Departing> | null
 
-type Connection = Socket & { [kCalls]?: Calls }
+/** What is watched: the browser's socket, or what stands for it. */
+export type Connection = Pick<EventEmitter, 'on'> & { [kCalls]?: Calls }
 
 /**
  * Calls back when a connection goes, until {@link unwatch}; not for one that has gone already.

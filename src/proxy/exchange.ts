@@ -234,7 +234,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
   #leaveBody (): void {
     if (this.#body === null || this.#body.readableEnded) return
     this.#body.destroy()
-    drain(this.#call.request)
+    drain(this.#body.request)
   }
 }
 

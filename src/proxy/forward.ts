@@ -1,6 +1,8 @@
 // Forwards one call: undici's dispatcher writes the upstream's answer straight to the browser's socket.
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Duplex } from 'node:stream'
 import { BullaError } from '../lib/errors.ts'
+import type { Connection } from './departures.ts'
 import { Exchange, type Common } from './exchange.ts'
 import { overloaded } from './failures.ts'
 import type { LiveStreams, StreamSession } from './live.ts'
@@ -11,13 +13,31 @@ import { BODY_STALL, hasBody, RequestBody } from './request-body.ts'
 import type { RequestFacts } from './request-headers.ts'
 import type { Route } from './routes.ts'
 
+/** What the forwarder reads of a request: Node's own, or a part of an aggregate. */
+export type CallRequest = Pick<IncomingMessage, 'method' | 'headers' | 'rawHeaders'> & { readonly socket: Connection }
+
+/** What the forwarder writes an answer to: Node's own response, or what collects a part of an aggregate. */
+export interface CallResponse {
+  readonly headersSent: boolean
+  readonly destroyed: boolean
+  readonly writableEnded: boolean
+  readonly writableLength: number
+  readonly socket: Pick<Duplex, 'cork' | 'uncork'> | null
+  writeHead (status: number, headers: Array<string | string[]>): unknown
+  flushHeaders (): void
+  write (chunk: Buffer | string, encoding?: BufferEncoding): boolean
+  end (chunk?: Buffer): unknown
+  destroy (): unknown
+  once (event: 'drain', listener: () => void): unknown
+}
+
 /** A token in place of one that the upstream no longer takes. */
-export interface Renewed { readonly accessToken: string, readonly setCookies: readonly string[] }
+export interface Renewed { readonly accessToken: string | null, readonly setCookies: readonly string[] }
 
 /** One call to forward. */
 export interface ForwardCall {
-  readonly request: IncomingMessage
-  readonly response: ServerResponse
+  readonly request: CallRequest
+  readonly response: CallResponse
   readonly route: Route
   readonly target: Target
   readonly facts: RequestFacts
@@ -81,12 +101,12 @@ export function createForwarder (options: ForwarderOptions): Forwarder {
 }
 
 /** Node sets it when the socket was handed over: what follows the header is no body then. */
-function isUpgrade (request: IncomingMessage & { upgrade?: boolean }): boolean {
+function isUpgrade (request: CallRequest & { upgrade?: boolean }): boolean {
   return request.upgrade === true
 }
 
 /** EventSource always says so; its connection stays open. */
-function isEventStreamRequest (request: IncomingMessage): boolean {
+function isEventStreamRequest (request: CallRequest): boolean {
   const { accept } = request.headers
   return accept !== undefined && accept.startsWith('text/event-stream')
 }
@@ -100,5 +120,6 @@ function bodyOf (call: ForwardCall, stall: number): RequestBody | null {
   if (declared !== undefined && Number(declared) > limit) {
     throw new BullaError('body_too_large', { detail: `The limit is ${limit} bytes.` })
   }
-  return new RequestBody(request, response, { limit, stall })
+  // Only Node's own requests have a body, and theirs is the response then.
+  return new RequestBody(request, response as ServerResponse, { limit, stall })
 }

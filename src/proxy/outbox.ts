@@ -1,8 +1,8 @@
 // Whole answers leave together, once in each turn of the event loop: the peers are woken once for all of
 // them, not for each, and the same code runs in a row. bench/README.md has what that is worth.
-import type { ServerResponse } from 'node:http'
+import type { CallResponse } from './forward.ts'
 
-interface Answer { readonly response: ServerResponse, readonly body: string }
+interface Answer { readonly response: CallResponse, readonly body: string }
 
 /** Collects the answers that one turn of the event loop has ready, and sends them at the end of the turn. */
 export class Outbox {
@@ -14,7 +14,7 @@ export class Outbox {
    * @param response whose header is prepared, and not sent
    * @param body all of it, a character for each byte
    */
-  add (response: ServerResponse, body: string): void {
+  add (response: CallResponse, body: string): void {
     if (this.#answers.push({ response, body }) === 1) setImmediate(flush, this)
   }
 

@@ -20,7 +20,7 @@ const MOST_HELD = 64 * 1024
  * @param request the call
  * @param body its body, or `null`
  */
-export function mayRepeatFor (request: IncomingMessage, body: RequestBody | null): boolean {
+export function mayRepeatFor (request: Pick<IncomingMessage, 'method'>, body: RequestBody | null): boolean {
   return body === null && SAFE.has(request.method ?? '')
 }
 

@@ -25,7 +25,7 @@ export interface BodyLimits {
  * @param request as it came
  * @see https://www.rfc-editor.org/rfc/rfc9112#section-6.3
  */
-export function hasBody (request: IncomingMessage): boolean {
+export function hasBody (request: Pick<IncomingMessage, 'headers'>): request is IncomingMessage {
   const { headers } = request
   const length = headers['content-length']
   return headers['transfer-encoding'] !== undefined || (length !== undefined && length !== '0')
@@ -50,6 +50,9 @@ export class RequestBody extends Readable {
     // Whoever reads it may have let go of it: an error is nobody's then, and must not end the process.
     this.on('error', ignore)
   }
+
+  /** Whose body it is. */
+  get request (): IncomingMessage { return this.#request }
 
   override _read (): void {
     if (this.#isReading) this.#request.resume()

@@ -23,6 +23,7 @@ const HANDSHAKE = /^(?:sec-websocket-|host$|content-length$)/
 /** What is known of a handshake when its socket opens. */
 export interface Handshake {
   readonly session: StreamSession | null
+  readonly accessToken: string | null
   /** `Set-Cookie` values that the 101 carries. */
   readonly setCookies: readonly string[]
 }
@@ -38,6 +39,15 @@ const handshakes = new WeakMap<Duplex, Handshake>()
  */
 export function noteHandshake (request: IncomingMessage, handshake: Handshake): void {
   handshakes.set(request.socket, handshake)
+}
+
+/**
+ * The token that the upstream's handshake carries.
+ *
+ * @param request the upgrade
+ */
+export function handshakeToken (request: IncomingMessage): string | null {
+  return handshakes.get(request.socket)?.accessToken ?? null
 }
 
 /**

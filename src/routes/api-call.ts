@@ -1,20 +1,16 @@
 // One call of a proxied route: finds its session, starts it, and answers for it when it fails.
 import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify'
 import type { Config } from '../config/schema.ts'
-import { unixSeconds, type Clock } from '../lib/clock.ts'
 import { BullaError } from '../lib/errors.ts'
 import { describeError } from '../lib/redact.ts'
+import { accessPolicyOf, type Access, type AccessControl, type AccessPolicy } from '../plugins/access.ts'
 import { noteForwarding, toBullaError } from '../plugins/errors.ts'
-import type { ActiveSession } from '../plugins/renewal.ts'
-import type { Sessions } from '../plugins/session.ts'
 import type { ForwardCall, Forwarder, Renewed } from '../proxy/forward.ts'
 import { readTarget, type Target } from '../proxy/paths.ts'
 import type { RequestFacts } from '../proxy/request-headers.ts'
 import { matchRoute, type Route } from '../proxy/routes.ts'
 import { corsHeaders } from '../security/cors.ts'
 import { isNavigation } from '../security/navigation.ts'
-import type { OpenedSession } from '../session/session.ts'
-import type { SessionState } from '../session/store.ts'
 import { forwardedFor } from './forwarded-for.ts'
 
 /** What all calls share. */
@@ -22,15 +18,9 @@ export interface ApiContext {
   readonly config: Config
   readonly routes: readonly Route[]
   readonly forwarder: Forwarder
-  readonly sessions: Sessions
-  readonly clock: Clock
+  readonly access: AccessControl
   readonly log: FastifyBaseLogger
 }
-
-const NO_COOKIES: readonly string[] = []
-
-/** Seconds for which a refreshed token is not refreshed again because an API refuses it. */
-const FRESH = 30
 
 /**
  * The handler of a route. Calls that come within one turn of the event loop are handled in a row at its end:
@@ -43,8 +33,8 @@ const FRESH = 30
 export function createApiHandler (
   route: Route, context: ApiContext
 ): (request: FastifyRequest, reply: FastifyReply) => void {
-  const { sessions, config } = context
-  const { token } = route.config
+  const { config } = context
+  const policy = accessPolicyOf(route.config)
   const allowed = new Set(config.allowed_origins)
 
   function arrive (request: FastifyRequest, reply: FastifyReply): void {
@@ -60,52 +50,36 @@ export function createApiHandler (
     const target = request.apiTarget as Target
     const { origin } = request.headers
     const cors = origin !== undefined && allowed.has(origin) ? corsHeaders(origin) : null
-    if (token === 'none') return start(request, reply, target, cors, null, null)
-    const state = sessions.read(request)
-    if (token === 'optional' && state.session === null) return start(request, reply, target, cors, null, null)
-    let active: ActiveSession | Promise<ActiveSession>
+    let access: Access | Promise<Access>
     try {
-      active = sessions.renewal.activate(state)
+      access = context.access.of(policy, request)
     } catch (error) {
-      return refuse(request, reply, target, cors, error)
+      return refuse(request, reply, target, error)
     }
-    if (!(active instanceof Promise)) return begin(request, reply, target, cors, state, active)
-    active.then(
-      (settled) => { begin(request, reply, target, cors, state, settled) },
-      (error: unknown) => { refuse(request, reply, target, cors, error) }
+    if (!(access instanceof Promise)) return start(request, reply, target, cors, access)
+    access.then(
+      (settled) => { start(request, reply, target, cors, settled) },
+      (error: unknown) => { refuse(request, reply, target, error) }
     ).catch((error: unknown) => { reply.send(toBullaError(error)) })
   }
 
-  function begin (
-    request: FastifyRequest, reply: FastifyReply, target: Target, cors: ForwardCall['cors'], state: SessionState,
-    active: ActiveSession
+  function start (
+    request: FastifyRequest, reply: FastifyReply, target: Target, cors: ForwardCall['cors'], access: Access
   ): void {
-    request.openedSession = active.session
+    request.openedSession = access.session
+    // For who left while the session was refreshed, no call is made.
+    if (hasLeft(request, reply)) return
     try {
-      start(request, reply, target, cors, state, active)
+      context.forwarder.forward(new ApiCall(context, route, policy, request, reply, target, cors, access))
     } catch (error) {
-      reply.send(toBullaError(error).withCookies(active.setCookies))
+      reply.send(toBullaError(error).withCookies(access.setCookies))
     }
   }
 
-  function start (
-    request: FastifyRequest, reply: FastifyReply, target: Target, cors: ForwardCall['cors'], state: SessionState | null,
-    active: Pick<ActiveSession, 'setCookies'> & Partial<ActiveSession> | null
-  ): void {
-    // For who left while the session was refreshed, no call is made.
-    if (hasLeft(request, reply)) return
-    context.forwarder.forward(new ApiCall(context, route, request, reply, target, cors, state, active))
-  }
-
-  /** Without a usable session: an optional token is left out, a navigation goes to login and comes back. */
-  function refuse (
-    request: FastifyRequest, reply: FastifyReply, target: Target, cors: ForwardCall['cors'], error: unknown
-  ): void {
+  /** Without a usable session a navigation goes to login and comes back. */
+  function refuse (request: FastifyRequest, reply: FastifyReply, target: Target, error: unknown): void {
     const fault = toBullaError(error)
-    const isLoginMissing = fault.statusCode === 401
-    if (token === 'optional' && isLoginMissing) {
-      start(request, reply, target, cors, null, { setCookies: fault.setCookies })
-    } else if (isLoginMissing && request.method === 'GET' && isNavigation(request.headers)) {
+    if (fault.statusCode === 401 && request.method === 'GET' && isNavigation(request.headers)) {
       const returnTo = encodeURIComponent(target.path + target.query)
       if (fault.setCookies.length > 0) reply.header('set-cookie', fault.setCookies)
       reply.header('cache-control', 'private, no-store').redirect(`${config.base_path}/login?return_to=${returnTo}`, 302)
@@ -151,39 +125,38 @@ class ApiCall implements ForwardCall {
   readonly route: Route
   readonly target: Target
   readonly cors: ForwardCall['cors']
-  readonly session: OpenedSession | null
+  readonly session: Access['session']
   readonly #context: ApiContext
-  readonly #state: SessionState | null
+  readonly #policy: AccessPolicy
+  readonly #request: FastifyRequest
   readonly #reply: FastifyReply
-  readonly #active: Pick<ActiveSession, 'setCookies'> | null
+  readonly #access: Access
   readonly #startedAt = performance.now()
 
   constructor (
-    context: ApiContext, route: Route, request: FastifyRequest, reply: FastifyReply, target: Target, cors: ForwardCall['cors'],
-    state: SessionState | null, active: Pick<ActiveSession, 'setCookies'> & Partial<ActiveSession> | null
+    context: ApiContext, route: Route, policy: AccessPolicy, request: FastifyRequest, reply: FastifyReply,
+    target: Target, cors: ForwardCall['cors'], access: Access
   ) {
-    const session = active?.session ?? null
     this.#context = context
-    this.#state = state
+    this.#policy = policy
+    this.#request = request
     this.#reply = reply
+    this.#access = access
     this.request = request.raw
     this.response = reply.raw
     this.route = route
     this.target = target
     this.cors = cors
-    this.session = session
-    this.#active = active
+    this.session = access.session
     this.facts = {
-      accessToken: session === null ? null : session.accessToken,
+      accessToken: access.accessToken,
       forwardedFor: forwardedFor(request),
       requestId: request.id
     }
   }
 
   /** Read when the answer starts: a slow one brings the newest session, not the one that it set out with. */
-  get setCookies (): readonly string[] {
-    return this.#active === null ? NO_COOKIES : this.#active.setCookies
-  }
+  get setCookies (): readonly string[] { return this.#access.setCookies }
 
   failed (error: BullaError): void {
     noteForwarding(this.request, { route: this.route.prefix, duration: this.#duration() })
@@ -201,15 +174,7 @@ class ApiCall implements ForwardCall {
   }
 
   async renewed (): Promise<Renewed | null> {
-    const { session } = this
-    if (this.#state === null || session === null || !session.hasRefreshToken) return null
-    // What was renewed for this very call is not renewed again.
-    if (session !== this.#state.session) return null
-    // An API that refuses whatever it gets must not cost a refresh for each call.
-    const age = unixSeconds(this.#context.clock) - session.accessTokenIssuedAt
-    if (session.generation > 0 && age < FRESH) return null
-    const active = await this.#context.sessions.renewal.renew(this.#state)
-    return { accessToken: active.session.accessToken, setCookies: active.setCookies }
+    return await this.#context.access.again(this.#policy, this.#request, this.#access)
   }
 
   #duration (): number {

@@ -2,42 +2,16 @@
 import { METHODS } from 'node:http'
 import type { FastifyInstance, HTTPMethods, onRequestHookHandler } from 'fastify'
 import type { Config } from '../config/schema.ts'
-import { trustedCertificates } from '../lib/certificates.ts'
-import { isLoopback } from '../lib/loopback.ts'
 import { createGuard } from '../plugins/guard.ts'
 import { limitRequest, requestFault } from '../plugins/limits.ts'
-import { createForwarder } from '../proxy/forward.ts'
-import type { PoolLimits } from '../proxy/pools.ts'
-import { createRoutes, type Route } from '../proxy/routes.ts'
-import type { Clock } from '../lib/clock.ts'
+import type { Route } from '../proxy/routes.ts'
 import { acceptedTarget, createApiHandler, type ApiContext } from './api-call.ts'
 import { refuseOtherMethods } from './endpoint.ts'
 import { socketRoutes } from './sockets.ts'
 
-/** What the routes are handed. */
-export interface ApiRoutesOptions {
-  readonly config: Config
-  readonly clock: Clock
-  /** Limits of the upstream pools, for tests. */
-  readonly poolLimits?: PoolLimits | undefined
-  /** Milliseconds that a request's body may stall, for tests. */
-  readonly bodyStall?: number | undefined
-}
-
-export async function apiRoutes (app: FastifyInstance, options: ApiRoutesOptions): Promise<void> {
+export async function apiRoutes (app: FastifyInstance, options: { config: Config }): Promise<void> {
   const { config } = options
-  const routes = createRoutes(config)
-  const { liveStreams: live } = app
-  const ca = trustedCertificates(config.upstream_ca)
-  const forwarder = createForwarder({
-    ca,
-    live,
-    loginUrl: `${config.base_path}/login`,
-    ...(options.poolLimits === undefined ? {} : { limits: options.poolLimits }),
-    ...(options.bodyStall === undefined ? {} : { stall: options.bodyStall })
-  })
-  app.addHook('onClose', async () => { await forwarder.close() })
-  warnOfPlainUpstreams(app, routes)
+  const { forwarding: { routes, forwarder, ca }, liveStreams: live, sessions: { access }, log } = app
   // Bodies are streams: no parser of Fastify's touches them.
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', (_request, _payload, done) => { done(null) })
@@ -45,8 +19,7 @@ export async function apiRoutes (app: FastifyInstance, options: ApiRoutesOptions
   app.setChildLoggerFactory(() => app.log)
 
   app.decorateRequest('apiTarget', null)
-  const { sessions, log } = app
-  const context: ApiContext = { config, routes, forwarder, sessions, clock: options.clock, log }
+  const context: ApiContext = { config, routes, forwarder, access, log }
   for (const route of routes) registerRoute(app, route, context)
   await app.register(async (scope) => {
     scope.addHook('onRequest', limitRequest)
@@ -90,13 +63,5 @@ function admission (route: Route, { config, routes }: ApiContext): onRequestHook
       return
     }
     guard.call(this, request, reply, done)
-  }
-}
-
-function warnOfPlainUpstreams (app: FastifyInstance, routes: readonly Route[]): void {
-  for (const route of routes) {
-    const { protocol, hostname, origin } = new URL(route.origin)
-    if (protocol !== 'http:' || isLoopback(hostname)) continue
-    app.log.warn({ route: route.prefix, upstream: origin }, 'tokens travel to this upstream without TLS')
   }
 }

@@ -5,12 +5,13 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { ClientOptions, ServerOptions, WebSocket, WebSocketServer } from 'ws'
 import type { Config } from '../config/schema.ts'
 import { BullaError } from '../lib/errors.ts'
+import { accessPolicyOf, type AccessPolicy } from '../plugins/access.ts'
 import { createSocketGuard } from '../plugins/guard.ts'
 import { forwardedFor } from './forwarded-for.ts'
 import type { LiveStreams } from '../proxy/live.ts'
 import { readTarget } from '../proxy/paths.ts'
 import { matchRoute, type Route } from '../proxy/routes.ts'
-import { browserSocketClass, handshakeCookies, handshakeHeaders, holdBack, join, noteHandshake } from '../proxy/upgrade.ts'
+import { browserSocketClass, handshakeCookies, handshakeHeaders, handshakeToken, holdBack, join, noteHandshake } from '../proxy/upgrade.ts'
 
 /** What the routes are handed. */
 export interface SocketRoutesOptions {
@@ -66,6 +67,7 @@ type ProxyOptions = FastifyHttpProxyOptions & { websocket: true }
 
 function proxyOptions (app: FastifyInstance, route: Route, options: SocketRoutesOptions): ProxyOptions {
   const { websocket_max_message: maxPayload } = route.config
+  const policy = accessPolicyOf(route.config)
   const servers = new WeakSet<WebSocketServer>()
   return {
     ...socketOptions(options.live, maxPayload),
@@ -80,7 +82,7 @@ function proxyOptions (app: FastifyInstance, route: Route, options: SocketRoutes
     destroyAgent: true,
     undici: { connect: { rejectUnauthorized: true } },
     preHandler: (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void) => {
-      admit(app, options.routes, route, request).then(() => {
+      admit(app, options.routes, route, policy, request).then(() => {
         addCookies(servers, (reply as unknown as { wsProxy: { wss: WebSocketServer } }).wsProxy.wss)
         done()
       }, done)
@@ -93,9 +95,8 @@ function proxyOptions (app: FastifyInstance, route: Route, options: SocketRoutes
 }
 
 function upstreamHandshake (route: Route, request: FastifyRequest): Record<string, string> {
-  const { raw, headers, openedSession, id } = request
-  const accessToken = openedSession?.accessToken ?? null
-  const facts = { accessToken, forwardedFor: forwardedFor(request), requestId: id }
+  const { raw, headers, id } = request
+  const facts = { accessToken: handshakeToken(raw), forwardedFor: forwardedFor(request), requestId: id }
   return handshakeHeaders(route.requestHeaders.build(raw.rawHeaders, headers.connection, false, facts))
 }
 
@@ -146,7 +147,7 @@ export function clientOptions (ca: string[] | undefined, maxPayload: number, tim
 
 /** WSS-02: path and session are checked before the upstream hears of it. */
 async function admit (
-  app: FastifyInstance, routes: readonly Route[], route: Route, request: FastifyRequest
+  app: FastifyInstance, routes: readonly Route[], route: Route, policy: AccessPolicy, request: FastifyRequest
 ): Promise<void> {
   checkHandshake(request)
   const target = readTarget(request.raw.url ?? '', route.config.encoded_slashes)
@@ -154,15 +155,9 @@ async function admit (
   if (matchRoute(routes, target.path) !== route) throw new BullaError('not_found')
   // PRX-22: what is sent is the path that decided.
   request.raw.url = target.path + target.query
-  const { token } = route.config
-  const state = token === 'none' ? null : app.sessions.read(request)
-  if (state === null || (token === 'optional' && state.session === null)) {
-    noteHandshake(request.raw, { session: null, setCookies: [] })
-    return
-  }
-  const active = await app.sessions.renewal.activate(state)
-  request.openedSession = active.session
-  noteHandshake(request.raw, { session: active.session, setCookies: active.setCookies })
+  const access = await app.sessions.access.of(policy, request)
+  request.openedSession = access.session
+  noteHandshake(request.raw, access)
 }
 
 /** What would be refused later is refused before a token is refreshed for it. */

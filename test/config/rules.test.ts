@@ -62,7 +62,7 @@ t.test('route settings that contradict each other', async (t) => {
     faults({ routes: [{ prefix: '/api', upstream: 'https://api.internal', ...over }] })
   t.strictSame(route({ websocket: true, retry: 'connect', via: true, encoded_slashes: true, html: true }), [])
   t.strictSame(route({ token: 'none', cache: 'public' }), [])
-  t.match(route({ token: 'client' }), [/^routes\.0\.token must be one of/], 'a value that is not offered')
+  t.match(route({ token: 'service' }), [/^routes\.0\.token must be one of/], 'a value that is not offered')
   t.match(route({ request_headers: { set: { 'bad name': 'x' } } }), [/^routes\.0\.request_headers/])
   t.match(route({ request_headers: { set: { 'x-a': 'b\r\nx: y' } } }), [/^routes\.0\.request_headers/])
 })
@@ -96,4 +96,47 @@ t.test('FAP-01 client keys sign with strong algorithms of their own type', async
   t.throws(() => readClientKey(pem('ec', { namedCurve: 'secp256k1' })), /cannot sign/)
   t.throws(() => readClientKey(pem('rsa', { modulusLength: 1024 })), /fewer than 2048/)
   t.throws(() => readClientKey('{'), /no JSON/)
+})
+
+t.test('a token of the route\'s own: where it can come from, and what it is for', async (t) => {
+  const route = (over: object, more: object = {}): readonly string[] =>
+    faults({ routes: [{ prefix: '/api', upstream: 'https://api.internal', ...over }], ...more })
+  const browser = { refresh: { mode: 'browser' } }
+  t.strictSame(route({ token: 'client', audience: 'orders', scope: 'a b' }), [])
+  t.strictSame(route({ token: 'client' }), [])
+  t.strictSame(route({ resource: 'https://api.example/orders?x=1' }), [])
+  t.strictSame(route({ exchange: {} }), [])
+  t.strictSame(route({ token: 'optional', exchange: { resource: 'urn:orders' } }, browser), [])
+  t.match(route({ resource: 'orders' }), [/^routes\.0\.resource must be an absolute URI/], 'RES-01')
+  t.match(route({ resource: 'https://api.example/#a' }), [/^routes\.0\.resource must be an absolute URI/])
+  t.match(route({ exchange: { resource: 'x#' } }), [/^routes\.0\.exchange\.resource/])
+  t.match(route({ scope: 'a  b' }), [/^routes\.0\.scope/])
+  t.match(route({ exchange: { scope: 'a\nb' } }), [/^routes\.0\.exchange\.scope/])
+  t.match(route({ token: 'none', audience: 'a' }), [/^routes\.0: a route with token: none/])
+  t.match(route({ token: 'none', exchange: {} }), [/^routes\.0: a route with token: none/])
+  t.match(route({ token: 'client', exchange: {} }), [/^routes\.0\.exchange needs the token of a person/])
+  t.match(route({ audience: 'a', exchange: {} }), [/^routes\.0: put resource, audience and scope into exchange/])
+  t.match(route({ audience: 'a' }, browser), [/^routes\.0: in refresh\.mode browser/])
+  t.match(route({ exchange: { subject: 'x' } }), [/^routes\.0\.exchange\.subject is no setting/])
+})
+
+t.test('aggregates: names, and paths of calls that some route takes', async (t) => {
+  const routes = [{ prefix: '/api', upstream: 'https://api.internal' }, { prefix: '/api/write', upstream: 'https://api.internal', methods: ['POST'] }]
+  const aggregate = (parts: unknown, name = 'page'): readonly string[] => faults({ routes, aggregates: { [name]: parts } })
+  t.strictSame(aggregate({ a: '/api/x?y=%20', b: { path: '/api' }, c: { path: '/api/z', optional: true } }), [])
+  t.match(aggregate({ a: '/apix' }), [/^aggregates\.page\.a: no route leads to/])
+  t.match(aggregate({ a: '/bff/session' }), [/^aggregates\.page\.a: no route leads to/])
+  t.match(aggregate({ a: '/api/write/x' }), [/^aggregates\.page\.a: the route \/api\/write takes no GET/])
+  for (const path of ['api', '//api', '/api/../x', '/api/./x', '/api//x', '/api/%2e%2e/x', '/api/x#y', '/api/a b', 'https://a/api']) {
+    t.match(aggregate({ a: path }), [/^aggregates\.page\.a must be a plain path/], path)
+  }
+  t.match(aggregate({}), [/^aggregates\.page must have from 1 to 20 parts/])
+  t.match(aggregate(Object.fromEntries(Array.from({ length: 21 }, (_, i) => [`p${i}`, '/api/x']))), [/^aggregates\.page must have/])
+  t.match(aggregate({ a: '/api/x' }, 'a/b'), [/^aggregates\.a\/b must be named/])
+  t.match(aggregate({ 'a b': '/api/x' }), [/^aggregates\.page\.a b must be named/])
+  t.match(aggregate({ a: { path: '/api/x', when: 1 } }), [/^aggregates\.page\.a\.when is no setting/])
+  t.match(aggregate({ a: 7 }), [/^aggregates\.page\.a must be object/])
+  t.match(aggregate({ a: {} }), [/^aggregates\.page\.a\.path is required/])
+  t.match(faults({ aggregates: 'x' }), [/^aggregates must be object/])
+  t.match(faults({ aggregates: { page: null } }), [/^aggregates\.page must be object/])
 })

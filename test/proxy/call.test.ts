@@ -24,6 +24,26 @@ function last (upstream: Upstream): RecordedRequest {
   return upstream.requests.at(-1) as RecordedRequest
 }
 
+t.test('CAC-05 conditions and 304 pass between one browser and the API; Bulla itself keeps nothing', async (t) => {
+  const world = await start(t, { cache: 'private' })
+  const other = await sessionCookie(world.built, { subject: 'another', accessToken: 'another-token' })
+  world.upstream.handler = (request, response) => {
+    const etag = `"of ${request.headers.authorization ?? ''}"`
+    const isKnown = request.headers['if-none-match'] === etag
+    response.writeHead(isKnown ? 304 : 200, { etag, 'cache-control': 'private, max-age=60' }).end(isKnown ? '' : etag)
+  }
+  const first = await call(world, '/api/me')
+  const etag = first.headers.get('etag') ?? ''
+  t.match(first.headers.get('vary'), /Cookie.*Origin.*Sec-Fetch-Site/)
+  const again = await call(world, '/api/me', { headers: { 'if-none-match': etag } })
+  t.equal(again.status, 304)
+  t.match(again.headers.get('vary'), /Cookie.*Origin.*Sec-Fetch-Site/)
+  const theirs = await call(world, '/api/me', { headers: { cookie: other, 'if-none-match': etag } })
+  t.equal(theirs.status, 200, 'a condition of one person gives another their own answer')
+  t.match(await theirs.text(), /another-token/)
+  t.equal(world.upstream.requests.length, 3, 'each call reached the API')
+})
+
 t.test('BBA-20 a call carries the token and no cookie', async (t) => {
   const world = await start(t)
   const answer = await call(world, '/api/orders/7?x=1')

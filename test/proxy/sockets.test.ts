@@ -1,5 +1,6 @@
 // WebSockets: who may open one, what reaches the upstream, and when it ends.
 import { once } from 'node:events'
+import { decodeJwt } from 'jose'
 import t from 'tap'
 import { WebSocket } from 'ws'
 import { build, type Built } from '../support/build.ts'
@@ -171,7 +172,7 @@ t.test('an upstream that refuses or is gone closes the socket with 1011', async 
   t.equal(await closedWith(open(t, world)), 1011)
 })
 
-t.test('WSS-02 a token that is due is refreshed first, and the 101 carries the new cookie', async (t) => {
+t.test('WSS-02 REF-13 a token that is due is refreshed first, and the 101 carries the new cookie', async (t) => {
   const upstream = await startUpstream(t)
   let ahead = 0
   const world = await startWorld(t, {
@@ -186,6 +187,29 @@ t.test('WSS-02 a token that is due is refreshed first, and the 101 carries the n
   const [[answer]] = await Promise.all([once(socket, 'upgrade'), once(socket, 'open')])
   t.match(answer.headers['set-cookie']?.[0], /^bulla\.0=/)
   t.equal(world.provider.calls.token, 2)
+})
+
+t.test('PRX-32 a socket of a route with a token of its own carries that one', async (t) => {
+  const upstream = await startUpstream(t)
+  const world = await startWorld(t, {
+    settings: {
+      routes: [
+        { prefix: '/live', upstream: upstream.url, websocket: true, exchange: { audience: 'live' } },
+        { prefix: '/open', upstream: upstream.url, websocket: true, token: 'client', resource: 'urn:bulla-demo:orders' }
+      ]
+    }
+  })
+  await world.login()
+  const cookie = world.browser.jar.header(world.bulla.url) ?? ''
+  for (const [path, own] of [['/live/x', cookie], ['/open/x', '']] as const) {
+    const arrived = upstream.nextSocket()
+    open(t, { built: world.bulla, cookie: own }, { path })
+    await arrived
+  }
+  const [live, client] = upstream.handshakes.map(({ headers }) => decodeJwt((headers.authorization ?? '').slice(7)))
+  t.match(live, { aud: 'live', sub: /./ })
+  t.match(client, { aud: 'urn:bulla-demo:orders', client_id: world.provider.clientId })
+  t.not(client?.sub, live?.sub)
 })
 
 t.test('the app\'s development server is served, its WebSocket too, without cookies and tokens', async (t) => {

@@ -40,6 +40,18 @@ t.test('REF-09 forty parallel requests make one call and carry the same new sess
   t.equal(provider.calls.token, 2)
 })
 
+t.test('REF-13 an event stream is refreshed before it starts: its header carries the cookie', async (t) => {
+  const { browser, clock, provider, upstream } = await scene(t)
+  clock.advance(TOKEN_LIFE + 1)
+  upstream.handler = (_request, response) => {
+    response.writeHead(200, { 'content-type': 'text/event-stream' }).end('data: a\n\n')
+  }
+  const answer = await browser.fetch('/api/events', { headers: { accept: 'text/event-stream' } })
+  t.equal(answer.text, 'data: a\n\n')
+  t.strictSame(namesSet(answer), ['bulla.0'])
+  t.equal(provider.calls.token, 2)
+})
+
 t.test('a late request with the old cookie gets the very same new session', async (t) => {
   const { browser, clock, provider } = await scene(t)
   const late = browser.clone()

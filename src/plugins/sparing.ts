@@ -1,0 +1,19 @@
+// How a failing authorization server is spared: a trickle of short calls that sees its return at once.
+import type { TokenFault } from '../oidc/token-answer.ts'
+
+/** For `createBreaker`: after three failures 4 calls a second, 2 in flight. */
+export const TRICKLE = { threshold: 3, inFlight: 2, interval: 250 }
+
+/** Milliseconds that a call of the trickle may take. */
+export const PROBE_LIMIT = 4_000
+
+/** Seconds after which a client may try again. */
+export const RETRY_AFTER = 2
+
+/** What a call that has no place in the trickle comes to. */
+export const NOT_NOW: TokenFault = {
+  kind: 'transient', cause: new Error('the authorization server fails; waiting for its return'), isEveryones: true
+}
+
+/** Milliseconds for which a refusal of one session, such as for its scope, is not asked for again. */
+export const REMEMBER_REFUSED = 1_000
