@@ -197,6 +197,16 @@ t.test('what cannot be part of an answer is upstream_unreachable: too large, enc
   t.pass('the endless one was cancelled')
 })
 
+t.test('parts for which there is no place are overloaded, and the answer says when to come again', async (t) => {
+  const { browser } = await start(t, { page: { a: '/api/a', b: '/api/b', c: '/api/c' } }, {
+    deps: { poolLimits: { connections: 1, queue: 0, streams: 1 } }
+  })
+  const answer = await browser.fetch('/bff/aggregate/page')
+  t.equal(outcome(answer), '503 overloaded')
+  t.match(answer.headers['retry-after'], /^\d+$/)
+  t.match(answer.json(), { a: { status: 200 }, b: { status: 503, error: 'overloaded' }, c: { error: 'overloaded' } })
+})
+
 t.test('a part that does not end in time is upstream_timeout, however lively it began', async (t) => {
   const { browser, api } = await start(t, { page: { slow: '/api/slow', drip: '/api/drip' } }, {
     routes: [{ prefix: '/api', timeout: '1s' }]

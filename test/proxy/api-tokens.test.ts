@@ -259,6 +259,23 @@ t.test('token: optional leaves out what cannot be had without a login', async (t
   t.equal(outcome(await other.browser.fetch('/orders/a')), '503 idp_unavailable', 'an outage is no missing login')
 })
 
+t.test('token: optional with a session that is over is a call without a token', async (t) => {
+  const { browser, api, clock } = await start(t, [{ prefix: '/orders', token: 'optional', exchange: {} }], {
+    provider: { configure: (configuration) => { configuration.issueRefreshToken = () => false } }
+  })
+  t.equal(outcome(await browser.fetch('/orders/a')), '200')
+  t.match(api.requests.at(-1)?.headers.authorization, /^Bearer /)
+  clock.advance(TOKEN_LIFE + 1)
+  t.equal(outcome(await browser.fetch('/orders/a')), '200')
+  t.equal(api.requests.at(-1)?.headers.authorization, undefined)
+})
+
+t.test('a client that the provider refuses is idp_misconfigured', async (t) => {
+  const { browser, provider } = await start(t, [{ prefix: '/public', token: 'client', scope: 'orders:read' }])
+  provider.fault('token', { status: 401, body: { error: 'invalid_client' } }, { times: 1 })
+  t.equal(outcome(await browser.fetch('/public/a')), '502 idp_misconfigured')
+})
+
 t.test('a session without a refresh token cannot buy: it is session_expired', async (t) => {
   const { browser } = await start(t, [{ prefix: '/orders', resource: ORDERS }], {
     provider: { configure: (configuration) => { configuration.issueRefreshToken = () => false } }
