@@ -43,10 +43,10 @@ function convertObject (node: Node, value: unknown, path: string, problems: stri
   return converted
 }
 
-/** A record has one schema for whatever names it holds. */
+/** A record has one schema for whatever names it holds; texts in it are left as they are. */
 function convertRecord (node: Node, value: unknown, path: string, problems: string[]): unknown {
   const [child] = Object.values(node.patternProperties ?? {})
-  if (child === undefined || typeof value !== 'object' || value === null || Array.isArray(value)) return value
+  if (child?.type !== 'object' || typeof value !== 'object' || value === null || Array.isArray(value)) return value
   return Object.fromEntries(Object.entries(value).map(([name, item]) =>
     [name, convertUnits(child, item, `${path}.${name}`, problems)]))
 }

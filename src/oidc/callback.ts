@@ -10,6 +10,7 @@ import { verifyIdToken, type IdTokenClaims } from './id-token.ts'
 import { sessionIdOf, type LoginState } from './login-state.ts'
 import type { Provider } from './provider.ts'
 import { authorizationEnd, refreshTokenEnd } from './refresh-expiry.ts'
+import type { TokenTarget } from './token-target.ts'
 import { fetchUserInfo, UserInfoMismatch } from './userinfo.ts'
 
 /** What finishing a login needs. */
@@ -18,6 +19,8 @@ export interface CallbackOptions {
   readonly client: OidcClient
   readonly clock: Clock
   readonly redirectUri: string
+  /** What the session's own tokens are for, if that is said at the token endpoint. */
+  readonly ownTarget?: TokenTarget | undefined
   readonly algorithms: readonly string[]
   /** The claims that a session keeps. */
   readonly claims: readonly string[]
@@ -52,7 +55,7 @@ export async function finishLogin (
   const answer = validateAnswer(params, login.state, metadata, client.client)
   let issued: IssuedTokens = {}
   try {
-    const exchange = { metadata, client, redirectUri, login }
+    const exchange = { metadata, client, redirectUri, login, ownTarget: options.ownTarget }
     const tokens = await exchangeCode(answer, exchange, (held) => { issued = held })
     const claims = await verified(tokens, login, options)
     const info = await userInfo(tokens, claims.sub, options)

@@ -3,6 +3,7 @@ import * as oauth from 'oauth4webapi'
 import { BullaError } from '../lib/errors.ts'
 import type { OidcClient } from './client-auth.ts'
 import type { LoginState } from './login-state.ts'
+import { targetParams, type TokenTarget } from './token-target.ts'
 
 /** What the exchange needs. */
 export interface CodeExchange {
@@ -10,6 +11,8 @@ export interface CodeExchange {
   readonly client: OidcClient
   readonly redirectUri: string
   readonly login: LoginState
+  /** What the session's own tokens are for, if that is said at the token endpoint. */
+  readonly ownTarget?: TokenTarget | undefined
 }
 
 /** Tokens that an answer held, whatever else is wrong with it: what there is to revoke. */
@@ -32,7 +35,8 @@ export async function exchangeCode (
   try {
     const { client: self, auth } = client
     const response = await received(await oauth.authorizationCodeGrantRequest(
-      metadata, self, auth, answer, exchange.redirectUri, login.codeVerifier, client.callOptions()
+      metadata, self, auth, answer, exchange.redirectUri, login.codeVerifier,
+      { ...client.callOptions(), additionalParameters: targetParams(exchange.ownTarget ?? {}) }
     ))
     issued = await peek(response)
     onIssued(issued)

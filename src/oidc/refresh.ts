@@ -9,21 +9,28 @@ import type { Provider } from './provider.ts'
 import { authorizationEnd } from './refresh-expiry.ts'
 import { continuity } from './refresh-id-token.ts'
 import { tokenAnswer, type TokenFault } from './token-answer.ts'
-import { flawOf, targetParams, tokenOf, type ApiToken, type TokenTarget } from './token-for-api.ts'
+import { flawOf, tokenOf, type ApiToken } from './token-for-api.ts'
+import { targetParams, type TokenTarget } from './token-target.ts'
 
 /** What became of a refresh. */
 export type RefreshOutcome =
   /** There are new tokens. */
   | { readonly kind: 'renewed', readonly session: Session }
-  /**
-   * There is a token for the API that was wished for, or `flaw` says why there is none that can be used.
-   * `session` holds the refresh token that replaces the one that was spent; `null` if that one is still good.
-   */
+  /** There is a token for the API that was wished for. */
   | {
-    readonly kind: 'granted',
-    readonly target: TokenTarget,
-    readonly token: ApiToken | null,
-    readonly flaw: unknown,
+    readonly kind: 'granted'
+    readonly target: TokenTarget
+    readonly token: ApiToken
+    /** With the refresh token that replaces the one that was spent; `null` if that one is still good. */
+    readonly session: Session | null
+  }
+  /** There is none for that API, which is nobody else's matter. */
+  | {
+    readonly kind: 'refused'
+    readonly target: TokenTarget
+    readonly cause: unknown
+    /** Whether the refresh token itself may be dead: `invalid_grant`. */
+    readonly isGrant: boolean
     readonly session: Session | null
   }
   /** The answer speaks of someone else: the session ends. `session` holds tokens that must not be used. */
@@ -45,6 +52,8 @@ export interface RefreshOptions {
   readonly clock: Clock
   readonly algorithms: readonly string[]
   readonly claims: readonly string[]
+  /** What the session's own tokens are for, if that is said at the token endpoint. */
+  readonly ownTarget?: TokenTarget | undefined
 }
 
 /**
@@ -68,7 +77,7 @@ export async function refreshSession (
     if (limit !== undefined) callOptions.signal = AbortSignal.timeout(limit)
     const response = await oauth.refreshTokenGrantRequest(metadata, client, auth, session.refreshToken ?? '', {
       ...callOptions,
-      ...(target === undefined ? {} : { additionalParameters: targetParams(target) })
+      additionalParameters: targetParams(target ?? options.ownTarget ?? {})
     })
     const answer = await tokenAnswer(response)
     if (answer.kind !== 'tokens') return target === undefined ? answer : refusedFor(target, answer)
@@ -110,20 +119,18 @@ function grantedBy (
   const own = { accessToken, accessTokenIssuedAt, accessTokenExpiresAt, ...granted }
   const isReplaced = tokens.refresh_token !== undefined && tokens.refresh_token !== before.refreshToken
   const { scope: _granted, ...rest } = renewed
+  const session = isReplaced ? { ...rest, ...own } : null
   const flaw = flawOf(tokens, target)
-  return {
-    kind: 'granted',
-    target,
-    token: flaw === null ? tokenOf(tokens, renewed.accessTokenIssuedAt) : null,
-    flaw: new Error(flaw ?? 'none'),
-    session: isReplaced ? { ...rest, ...own } : null
-  }
+  if (flaw !== null) return { kind: 'refused', target, cause: new Error(flaw), isGrant: false, session }
+  return { kind: 'granted', target, token: tokenOf(tokens, renewed.accessTokenIssuedAt), session }
 }
 
-/** What is refused for one API alone is nobody else's matter. */
+/** What a provider refuses for one API; whether the refresh token is dead too, a refresh finds out. */
 function refusedFor (target: TokenTarget, fault: TokenFault): RefreshOutcome {
-  if (fault.kind !== 'misconfigured' || fault.isEveryones) return fault
-  return { kind: 'granted', target, token: null, flaw: fault.cause, session: null }
+  if (fault.kind === 'transient') return fault
+  const isGrant = fault.kind === 'invalid_grant'
+  const cause = isGrant ? new Error('the token endpoint answered invalid_grant') : fault.cause
+  return { kind: 'refused', target, cause, isGrant, session: null }
 }
 
 /** An ID token is optional here; one that comes must speak of the same login. */

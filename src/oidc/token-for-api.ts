@@ -6,15 +6,7 @@ import { tokenFields } from './callback.ts'
 import type { OidcClient } from './client-auth.ts'
 import type { Provider } from './provider.ts'
 import { tokenAnswer, type TokenFault } from './token-answer.ts'
-
-/** What a token is asked for; whatever is left out is the authorization server's to choose. */
-export interface TokenTarget {
-  /** The absolute URI of the API. @see https://www.rfc-editor.org/rfc/rfc8707 */
-  readonly resource?: string | undefined
-  readonly audience?: string | undefined
-  /** Space-separated. */
-  readonly scope?: string | undefined
-}
+import { targetParams, type TokenTarget } from './token-target.ts'
 
 /** A token for one API; times are Unix seconds. */
 export interface ApiToken {
@@ -38,25 +30,6 @@ const ACCESS_TOKEN = 'urn:ietf:params:oauth:token-type:access_token'
 
 /** What an exchanged token may call itself: a JWT can be an access token. */
 const USABLE_TYPES: readonly unknown[] = [ACCESS_TOKEN, 'urn:ietf:params:oauth:token-type:jwt']
-
-/**
- * The parameters that name a target, in the words of the token endpoint.
- *
- * @param target what the token is for
- */
-export function targetParams (target: TokenTarget): Record<string, string> {
-  const params: Record<string, string> = {}
-  for (const name of ['resource', 'audience', 'scope'] as const) {
-    const value = target[name]
-    if (value !== undefined) params[name] = value
-  }
-  return params
-}
-
-/** Whether two targets are one. */
-export function isSameTarget (a: TokenTarget, b: TokenTarget): boolean {
-  return a.resource === b.resource && a.audience === b.audience && a.scope === b.scope
-}
 
 /**
  * A token of the client itself. Never throws.

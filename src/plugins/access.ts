@@ -3,6 +3,7 @@
 import type { FastifyRequest } from 'fastify'
 import type { RouteConfig } from '../config/schema.ts'
 import { unixSeconds, type Clock } from '../lib/clock.ts'
+import { BullaError } from '../lib/errors.ts'
 import type { OpenedSession } from '../session/session.ts'
 import type { SessionState } from '../session/store.ts'
 import { FRESH, tokenSourceOf, type ApiGrant, type ApiTokens, type TokenSource } from './api-tokens.ts'
@@ -19,7 +20,10 @@ export interface Access {
 }
 
 /** What a route wants; see {@link accessPolicyOf}. */
-export interface AccessPolicy { readonly token: RouteConfig['token'], readonly source: TokenSource | null }
+export type AccessPolicy =
+  | { readonly token: 'none' }
+  | { readonly token: 'client', readonly source: TokenSource }
+  | { readonly token: 'user' | 'optional', readonly source: TokenSource | null }
 
 /** Decides about access. */
 export interface AccessControl {
@@ -50,7 +54,10 @@ const NOBODY: Access = { session: null, accessToken: null, setCookies: [] }
  * @param route the route's settings, checked
  */
 export function accessPolicyOf (route: RouteConfig): AccessPolicy {
-  return { token: route.token, source: tokenSourceOf(route) }
+  const { token } = route
+  const source = tokenSourceOf(route)
+  if (token === 'none' || (token === 'client' && source === null)) return { token: 'none' }
+  return token === 'client' ? { token, source: source as TokenSource } : { token, source }
 }
 
 /**
@@ -62,22 +69,35 @@ export function createAccess (options: AccessOptions): AccessControl {
   const { read, renewal, apiTokens, clock } = options
 
   function of (policy: AccessPolicy, request: FastifyRequest): Access | Promise<Access> {
-    const { token, source } = policy
-    if (token === 'none') return NOBODY
-    if (token === 'client') return granted(apiTokens.of(source as TokenSource, null))
+    if (policy.token === 'none') return NOBODY
+    if (policy.token === 'client') return granted(apiTokens.of(policy.source, null))
     const state = read(request)
-    if (token === 'user') return ofPerson(source, state)
+    if (policy.token === 'user') return ofPerson(policy.source, state)
     if (state.session === null) return NOBODY
-    return optional(source, state)
+    return optional(policy.source, state)
   }
 
   function ofPerson (source: TokenSource | null, state: SessionState): Access | Promise<Access> {
     const active = renewal.activate(state)
     if (source === null) return active
-    if (active instanceof Promise) {
-      return active.then(async (settled) => await granted(apiTokens.of(source, { active: settled, state })))
-    }
-    return granted(apiTokens.of(source, { active, state }))
+    if (active instanceof Promise) return active.then(async (settled) => await ofApi(source, settled, state))
+    return ofApi(source, active, state)
+  }
+
+  function ofApi (source: TokenSource, active: ActiveSession, state: SessionState): Access | Promise<Access> {
+    const grant = apiTokens.of(source, { active, state })
+    if (!(grant instanceof Promise)) return accessOf(grant)
+    return grant.then(accessOf, async (error: unknown) => { throw await withNewest(error, active, state) })
+  }
+
+  /** A refresh token may have been replaced on the way: the answer of a call that fails brings it, too. */
+  async function withNewest (
+    error: unknown, active: ActiveSession, state: SessionState
+  ): Promise<BullaError> {
+    const fault = toBullaError(error)
+    // What ends or marks the session has the last word.
+    if (fault.setCookies.length > 0) return fault
+    return fault.withCookies((await renewal.newest(state, active)).setCookies)
   }
 
   /** Without a usable session the token is left out. */
@@ -98,12 +118,14 @@ export function createAccess (options: AccessOptions): AccessControl {
   async function again (
     policy: AccessPolicy, request: FastifyRequest, access: Access
   ): Promise<Access | null> {
-    const { token, source } = policy
-    if (token === 'client') return await refetched(policy, request, null)
+    const { session, accessToken } = access
+    if (policy.token === 'none' || accessToken === null) return null
+    if (policy.source !== null) {
+      const isForgotten = apiTokens.forget(policy.source, session === null ? null : session.sid, accessToken)
+      return isForgotten ? await another(policy, request) : null
+    }
     const state = read(request)
-    const { session } = access
     if (session === null || state.session === null) return null
-    if (source !== null) return await refetched(policy, request, { active: access as ActiveSession, state })
     // What was renewed for this very call is not renewed again.
     if (!session.hasRefreshToken || session.generation !== state.session.generation) return null
     // An API that refuses whatever it gets must not cost a refresh for each call.
@@ -112,14 +134,12 @@ export function createAccess (options: AccessOptions): AccessControl {
   }
 
   /** An API's refusal is told as it is if nothing better is to be had. */
-  async function refetched (
-    policy: AccessPolicy, request: FastifyRequest, bearer: Parameters<ApiTokens['forget']>[1]
-  ): Promise<Access | null> {
-    if (!apiTokens.forget(policy.source as TokenSource, bearer)) return null
+  async function another (policy: AccessPolicy, request: FastifyRequest): Promise<Access | null> {
     try {
       return await of(policy, request)
-    } catch {
-      return null
+    } catch (error) {
+      if (error instanceof BullaError) return null
+      throw error
     }
   }
 

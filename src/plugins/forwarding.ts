@@ -1,12 +1,13 @@
 // Gives the app its routes and what forwards to their upstreams, for calls and aggregates.
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
-import type { Config } from '../config/schema.ts'
+import type { Config, RouteConfig } from '../config/schema.ts'
 import { trustedCertificates } from '../lib/certificates.ts'
 import { isLoopback } from '../lib/loopback.ts'
 import { createForwarder, type Forwarder } from '../proxy/forward.ts'
 import type { PoolLimits } from '../proxy/pools.ts'
 import { createRoutes, type Route } from '../proxy/routes.ts'
+import { resourcesOf, tokenSourceOf } from './api-tokens.ts'
 
 /** What the plugin is handed. */
 export interface ForwardingPluginOptions {
@@ -46,7 +47,8 @@ export const forwardingPlugin = fp(async function forwardingPlugin (
   app.decorate('forwarding', { routes, forwarder, ca })
   app.addHook('onClose', async () => { await forwarder.close() })
   warnOfPlainUpstreams(app, routes)
-}, { name: 'bulla-forwarding', fastify: '5.x', dependencies: ['bulla-live-streams'] })
+  warnOfWideTokens(app, config)
+}, { name: 'bulla-forwarding', fastify: '5.x', dependencies: ['bulla-live-streams', 'bulla-oidc'] })
 
 function warnOfPlainUpstreams (app: FastifyInstance, routes: readonly Route[]): void {
   for (const route of routes) {
@@ -54,4 +56,15 @@ function warnOfPlainUpstreams (app: FastifyInstance, routes: readonly Route[]): 
     if (protocol !== 'http:' || isLoopback(hostname)) continue
     app.log.warn({ route: route.prefix, upstream: origin }, 'tokens travel to this upstream without TLS')
   }
+}
+
+/** PRX-32: where a login asks for several APIs, its own token may be good for all of them. */
+function warnOfWideTokens (app: FastifyInstance, config: Config): void {
+  if (resourcesOf(config.routes).length === 0 || app.oidc.ownTarget !== undefined) return
+  const isOwn = ({ token }: RouteConfig): boolean => token === 'user' || token === 'optional'
+  const bare = config.routes.filter((route) => isOwn(route) && tokenSourceOf(route) === null)
+  if (bare.length === 0) return
+  app.log.warn({ routes: bare.map(({ prefix }) => prefix) },
+    'these routes carry the token of the login, which may be good for the resources of the others too: ' +
+    'give them a resource, or set authorization_params.resource')
 }

@@ -120,6 +120,7 @@ async function finish (
     clock,
     algorithms: config.id_token_signing_alg,
     redirectUri,
+    ownTarget: oidc.ownTarget,
     claims: config.claims,
     userinfo: config.userinfo,
     maxAge: config.session.max_age,

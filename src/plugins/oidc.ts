@@ -7,6 +7,8 @@ import { describeError } from '../lib/redact.ts'
 import { createOidcClient, type OidcClient } from '../oidc/client-auth.ts'
 import { createProviderHttp, type Fetch } from '../oidc/http.ts'
 import { createProvider, type Provider } from '../oidc/provider.ts'
+import type { TokenTarget } from '../oidc/token-target.ts'
+import { ownTargetOf } from './api-tokens.ts'
 
 /** What the plugin is handed. */
 export interface OidcPluginOptions {
@@ -22,6 +24,8 @@ export interface Oidc {
   readonly client: OidcClient
   readonly redirectUri: string
   readonly postLogoutRedirectUri: string
+  /** What the session's own tokens are for, if that is said at the token endpoint. */
+  readonly ownTarget: TokenTarget | undefined
 }
 
 declare module 'fastify' {
@@ -51,7 +55,8 @@ export const oidcPlugin = fp(async function oidcPlugin (app: FastifyInstance, op
     provider,
     client,
     redirectUri: `${config.public_url}${config.base_path}/callback`,
-    postLogoutRedirectUri: `${config.public_url}${config.base_path}/logged-out`
+    postLogoutRedirectUri: `${config.public_url}${config.base_path}/logged-out`,
+    ownTarget: ownTargetOf(config)
   })
 
   let timer: NodeJS.Timeout | undefined

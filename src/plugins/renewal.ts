@@ -8,9 +8,9 @@ import { deliver } from '../session/delivery.ts'
 import { openedOf } from '../session/opened-session.ts'
 import { hasLiveAccessToken, needsRefresh, type OpenedSession, type Session } from '../session/session.ts'
 import type { SessionState, SessionStore } from '../session/store.ts'
-import type { ApiToken, TokenTarget } from '../oidc/token-for-api.ts'
-import { RETRY_AFTER } from './sparing.ts'
-import type { Failure, Spender } from './spender.ts'
+import type { ApiToken } from '../oidc/token-for-api.ts'
+import type { TokenTarget } from '../oidc/token-target.ts'
+import { faultOf, type Failure, type Spender } from './spender.ts'
 
 /** A session that may be used, and the cookies that the answer must carry. */
 export interface ActiveSession {
@@ -44,12 +44,14 @@ export interface Renewal {
    * A token for another API, bought with the session's refresh token.
    *
    * @param active from {@link activate}, of the same state
-   * @throws {BullaError} `session_expired`, `session_stale`, `session_revoked`, `idp_unavailable`,
-   * `idp_misconfigured`
+   * @throws {BullaError} `session_expired`, `session_stale`, `session_revoked`, `idp_unavailable`;
+   * `idp_misconfigured` for what the provider refuses for this API, and if there is no refresh token at all
    */
   grant (state: SessionState, active: ActiveSession, target: TokenTarget): Promise<Grant>
   /** An active session, or what came of it where its refresh token was replaced here, with the cookies. */
   newest (state: SessionState, active: ActiveSession): ActiveSession | Promise<ActiveSession>
+  /** Whether the session's refresh token is there, and not known to be dead. */
+  canBuy (state: SessionState, active: ActiveSession): boolean
   /** The newest generation of a session that this process remembers; most often the session itself. */
   latest (session: Session): Session
 }
@@ -105,7 +107,7 @@ export function createRenewal (options: RenewalOptions): Renewal {
     const session = sessionOf(state).whole()
     const latest = spender.latest(session)
     const isNewer = isForced
-      ? latest.accessToken !== session.accessToken
+      ? isRenewed(latest, session)
       : latest !== session && !needsRefresh(openedOf(latest), unixSeconds(clock), ahead)
     if (isNewer) return await served(latest, state, NONE)
     if (isSpent(latest, state)) return await asItIs(opened(latest, state), state)
@@ -119,18 +121,18 @@ export function createRenewal (options: RenewalOptions): Renewal {
     session: Session, state: SessionState, failure: Failure
   ): Promise<ActiveSession> {
     if (failure.kind === 'mismatch') throw await ended(failure.session)
-    if (failure.kind === 'revoked') throw told(failure, NONE)
+    if (failure.kind === 'revoked') throw faultOf(failure)
     const isLost = failure.kind === 'invalid_grant' || failure.kind === 'unsealable'
     const mark = isLost ? [await store.markSpent(session)] : NONE
     if (hasLiveAccessToken(session, unixSeconds(clock))) return await served(session, state, mark)
     if (failure.kind === 'invalid_grant') throw new BullaError('session_stale', { setCookies: mark })
-    throw told(failure, mark)
+    throw faultOf(failure, mark)
   }
 
   async function refresh (state: SessionState): Promise<ActiveSession> {
     const session = sessionOf(state).whole()
     const latest = spender.latest(session)
-    if (latest.accessToken !== session.accessToken) return await served(latest, state, NONE)
+    if (isRenewed(latest, session)) return await served(latest, state, NONE)
     if (isSpent(latest, state)) throw new BullaError('session_expired')
     if (latest.refreshToken === undefined) {
       throw new BullaError('session_expired', { setCookies: [await store.markSpent(latest)] })
@@ -138,25 +140,41 @@ export function createRenewal (options: RenewalOptions): Renewal {
     const spent = await spender.spend(latest)
     if (spent.kind === 'renewed') return await served(spent.session, state, NONE)
     if (spent.kind === 'mismatch') throw await ended(spent.session)
-    throw told(spent, spent.kind === 'invalid_grant' ? [await store.markSpent(latest)] : NONE)
+    throw faultOf(spent, spent.kind === 'invalid_grant' ? [await store.markSpent(latest)] : NONE)
   }
 
   async function grant (state: SessionState, active: ActiveSession, target: TokenTarget): Promise<Grant> {
     const session = spender.latest(active.session.whole())
-    if (session.refreshToken === undefined || isSpent(session, state)) {
-      const cause = new Error('there is no refresh token that could buy a token for an API')
-      throw new BullaError('session_expired', { cause })
+    if (session.refreshToken === undefined) {
+      // A login would change nothing: no 401.
+      const cause = new Error('the session has no refresh token to buy a token for an API with (offline_access?)')
+      throw new BullaError('idp_misconfigured', { cause })
     }
+    if (isSpent(session, state)) throw new BullaError('session_expired')
     const spent = await spender.spendFor(session, target)
-    if (spent.kind === 'granted') {
-      if (spent.token === null) throw new BullaError('idp_misconfigured', { cause: spent.flaw })
-      // Without a new refresh token nothing has changed for the session.
-      const after = spent.session === null ? active : await served(spent.session, state, NONE)
-      return { token: spent.token, active: after }
+    switch (spent.kind) {
+      case 'granted': {
+        // Without a new refresh token nothing has changed for the session.
+        const after = spent.session === null ? active : await served(spent.session, state, NONE)
+        return { token: spent.token, active: after }
+      }
+      case 'refused':
+        if (spent.isGrant) await prove(spender.latest(session))
+        throw new BullaError('idp_misconfigured', { cause: spent.cause })
+      case 'mismatch': throw await ended(spent.session)
+      case 'invalid_grant': throw new BullaError('session_stale', { setCookies: [await store.markSpent(session)] })
+      default: throw faultOf(spent)
     }
+  }
+
+  /** Some providers say `invalid_grant` of one API alone: whether a refresh token is dead a refresh shows. */
+  async function prove (session: Session): Promise<void> {
+    const spent = await spender.spend(session)
     if (spent.kind === 'mismatch') throw await ended(spent.session)
-    if (spent.kind !== 'invalid_grant') throw told(spent, NONE)
-    throw new BullaError('session_stale', { setCookies: [await store.markSpent(session)] })
+    if (spent.kind === 'revoked') throw faultOf(spent)
+    if (spent.kind === 'invalid_grant') {
+      throw new BullaError('session_stale', { setCookies: [await store.markSpent(session)] })
+    }
   }
 
   function newest (state: SessionState, active: ActiveSession): ActiveSession | Promise<ActiveSession> {
@@ -165,22 +183,16 @@ export function createRenewal (options: RenewalOptions): Renewal {
     return latest === session ? active : served(latest, state, NONE)
   }
 
+  function canBuy (state: SessionState, active: ActiveSession): boolean {
+    const latest = spender.latest(active.session.whole())
+    return latest.refreshToken !== undefined && !isSpent(latest, state)
+  }
+
   /**
    * A tombstone names the session, whatever generation arrives later; no cookie of a newer login is touched.
    */
   async function ended (session: Session): Promise<BullaError> {
     return new BullaError('session_expired', { setCookies: await store.end(session, cookies.read(undefined)) })
-  }
-
-  function told (failure: Exclude<Failure, { kind: 'mismatch' }>, setCookies: readonly string[]): BullaError {
-    switch (failure.kind) {
-      case 'invalid_grant': return new BullaError('session_expired', { setCookies })
-      case 'revoked': return new BullaError('session_revoked')
-      case 'unsealable': return failure.error.withCookies(setCookies)
-      case 'misconfigured': return new BullaError('idp_misconfigured', { cause: failure.cause })
-      case 'transient':
-        return new BullaError('idp_unavailable', { retryAfter: RETRY_AFTER, cause: failure.cause })
-    }
   }
 
   /**
@@ -207,7 +219,13 @@ export function createRenewal (options: RenewalOptions): Renewal {
     return state.spentGeneration !== undefined && state.spentGeneration >= session.generation
   }
 
-  return { activate, renew, refresh, grant, newest, latest: (session) => spender.latest(session) }
+  return { activate, renew, refresh, grant, newest, canBuy, latest: (session) => spender.latest(session) }
+}
+
+/** Whether the access token is another one; a provider may give the same one anew. */
+function isRenewed (latest: Session, session: Session): boolean {
+  const isAnother = latest.accessToken !== session.accessToken
+  return isAnother || latest.accessTokenIssuedAt !== session.accessTokenIssuedAt
 }
 
 /** A request's own session stays the same object. */

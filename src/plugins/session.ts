@@ -88,6 +88,7 @@ export const sessionPlugin = fp(async (app: FastifyInstance, options: SessionPlu
     oidc: {
       provider: app.oidc.provider,
       client: app.oidc.client,
+      ownTarget: app.oidc.ownTarget,
       clock,
       algorithms: config.id_token_signing_alg,
       claims: config.claims

@@ -1,8 +1,23 @@
 // How a failing authorization server is spared: a trickle of short calls that sees its return at once.
+import { createBreaker, type Breaker } from '../lib/breaker.ts'
 import type { TokenFault } from '../oidc/token-answer.ts'
 
-/** For `createBreaker`: after three failures 4 calls a second, 2 in flight. */
+/** After three failures in a row 4 calls a second, 2 in flight. */
 export const TRICKLE = { threshold: 3, inFlight: 2, interval: 250 }
+
+/**
+ * A breaker for each purpose, so that what fails for one does not slow the others.
+ *
+ * @returns the breaker of a purpose; the purposes are the deployment's, and few
+ */
+export function createBreakers (): (purpose: string) => Breaker {
+  const breakers = new Map<string, Breaker>()
+  return (purpose) => {
+    let breaker = breakers.get(purpose)
+    if (breaker === undefined) breakers.set(purpose, breaker = createBreaker(TRICKLE))
+    return breaker
+  }
+}
 
 /** Milliseconds that a call of the trickle may take. */
 export const PROBE_LIMIT = 4_000

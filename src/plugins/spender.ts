@@ -4,42 +4,42 @@ import { createHash } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { FastifyBaseLogger } from 'fastify'
 import { unixSeconds } from '../lib/clock.ts'
-import { createBreaker, type Pass } from '../lib/breaker.ts'
+import type { Breaker, Pass } from '../lib/breaker.ts'
 import { BullaError } from '../lib/errors.ts'
 import { describeError } from '../lib/redact.ts'
 import { createSingleFlight } from '../lib/single-flight.ts'
 import { refreshSession, type RefreshOptions, type RefreshOutcome } from '../oidc/refresh.ts'
-import { isSameTarget, type TokenTarget } from '../oidc/token-for-api.ts'
+import { targetName, type TokenTarget } from '../oidc/token-target.ts'
 import type { Cookies } from '../session/cookies.ts'
 import { hasLiveAccessToken, type Session } from '../session/session.ts'
 import type { SessionStore } from '../session/store.ts'
-import { NOT_NOW, PROBE_LIMIT, REMEMBER_REFUSED, TRICKLE } from './sparing.ts'
+import { createBreakers, NOT_NOW, PROBE_LIMIT, REMEMBER_REFUSED, RETRY_AFTER, TRICKLE } from './sparing.ts'
 
 /** What became of a refresh token. */
 export type Spent =
   | Renewed
-  | Granted
+  | ForApi
   /** The new tokens do not fit into cookies. */
   | { readonly kind: 'unsealable', readonly error: BullaError }
   /** The session was ended while the provider was asked. */
   | { readonly kind: 'revoked' }
-  | Exclude<RefreshOutcome, { kind: 'renewed' | 'granted' }>
+  | Exclude<RefreshOutcome, { kind: 'renewed' | 'granted' | 'refused' }>
 
 /** New tokens for the session. */
 export interface Renewed { readonly kind: 'renewed', readonly session: Session }
 
-/** There is nothing new. */
-export type Failure = Exclude<Spent, Renewed | Granted>
+/** A token for one API, or why there is none. */
+export type ForApi = Extract<RefreshOutcome, { kind: 'granted' | 'refused' }>
 
-/** A token for another API. */
-export type Granted = Extract<RefreshOutcome, { kind: 'granted' }>
+/** There is nothing new. */
+export type Failure = Exclude<Spent, Renewed | ForApi>
 
 /** Spends refresh tokens. */
 export interface Spender {
   /** Spends a session's refresh token, or hands out what came of it. Never throws, cannot be cancelled. */
-  spend (session: Session): Promise<Exclude<Spent, Granted>>
-  /** The same for a token for another API, in place of new ones for the session. */
-  spendFor (session: Session, target: TokenTarget): Promise<Exclude<Spent, Renewed>>
+  spend (session: Session): Promise<Renewed | Failure>
+  /** The same for a token for one API, in place of new ones for the session. */
+  spendFor (session: Session, target: TokenTarget): Promise<ForApi | Failure>
   /** The newest generation that came of a session within the last minute; most often the session itself. */
   latest (session: Session): Session
   /** The `Set-Cookie` values of a session that was renewed here; `null` for any other. */
@@ -72,7 +72,7 @@ const MEMORY = 32 * 1024 * 1024
 /** The most generations that are followed within the memory's minute. */
 const MAX_STEPS = 100
 
-const SAID: Readonly<Record<Exclude<RefreshOutcome['kind'], 'renewed' | 'granted'>, string>> = {
+const SAID: Readonly<Record<Exclude<RefreshOutcome['kind'], 'renewed' | ForApi['kind']>, string>> = {
   invalid_grant: 'a refresh token is no longer good',
   transient: 'a refresh failed for now',
   misconfigured: 'the authorization server refuses to refresh for this client',
@@ -86,12 +86,13 @@ const SAID: Readonly<Record<Exclude<RefreshOutcome['kind'], 'renewed' | 'granted
  */
 export function createSpender (options: SpenderOptions): Spender {
   const { cookies, store, oidc, log, isRevoked, revokeTokens } = options
-  const flights = createSingleFlight<Spent>({ rememberFor: memoryOf, weight: { of: weightOf, max: MEMORY } })
-  const breaker = createBreaker(TRICKLE)
+  const flights = createSingleFlight<Flight>({ rememberFor: memoryOf, weight: { of: weightOf, max: MEMORY } })
+  const breakerOf = createBreakers()
   const sealed = new WeakMap<Session, readonly string[]>()
 
   async function attempt (session: Session, target: TokenTarget | undefined): Promise<Spent> {
-    const pass = breaker.enter() ?? await secondChance(session)
+    const breaker = breakerOf(targetName(target))
+    const pass = breaker.enter() ?? await secondChance(session, breaker)
     if (pass === null) return NOT_NOW
     const limit = pass.isProbe ? PROBE_LIMIT : undefined
     const outcome = await refreshSession(session, oidc, { target, limit })
@@ -102,7 +103,7 @@ export function createSpender (options: SpenderOptions): Spender {
       revokeTokens(outcome.session)
       revokeTokens(session)
     }
-    if (outcome.kind !== 'renewed' && outcome.kind !== 'granted') return outcome
+    if (!hasSession(outcome)) return outcome
     if (isRevoked(session)) {
       // I70: the logout came while the provider was asked; what it answered must not outlive it.
       revokeTokens({ ...outcome.session, ...(outcome.kind === 'granted' ? outcome.token : {}) })
@@ -113,7 +114,7 @@ export function createSpender (options: SpenderOptions): Spender {
   }
 
   /** A session that has nothing left to live on waits for the next turn, once. */
-  async function secondChance (session: Session): Promise<Pass | null> {
+  async function secondChance (session: Session, breaker: Breaker): Promise<Pass | null> {
     if (hasLiveAccessToken(session, unixSeconds(oidc.clock))) return null
     await sleep(TRICKLE.interval)
     return breaker.enter()
@@ -136,7 +137,7 @@ export function createSpender (options: SpenderOptions): Spender {
   }
 
   function tell (outcome: RefreshOutcome): void {
-    if (outcome.kind === 'renewed' || outcome.kind === 'granted') return
+    if (outcome.kind === 'renewed' || outcome.kind === 'granted' || outcome.kind === 'refused') return
     const cause = 'cause' in outcome ? describeError(outcome.cause) : 'invalid_grant'
     const level = outcome.kind === 'invalid_grant' ? 'info' : outcome.kind === 'transient' ? 'warn' : 'error'
     log[level]({ cause }, SAID[outcome.kind])
@@ -160,56 +161,78 @@ export function createSpender (options: SpenderOptions): Spender {
   }
 
   /**
-   * One flight for a refresh token, whatever it is spent for; who wanted something else goes on with what
-   * came of it.
+   * One flight for a refresh token, whatever it is spent for. Who wanted something else goes on with what
+   * came of it, and is not told of another's passing fault.
    */
-  async function spendUntil<S extends Spent> (
-    session: Session, target: TokenTarget | undefined, isWanted: (spent: Spent) => spent is S
-  ): Promise<S | Failure> {
+  async function spendFor (session: Session, target: TokenTarget | undefined): Promise<Spent> {
+    const purpose = targetName(target)
     let current = session
     for (let step = 0; step < MAX_STEPS; step++) {
-      const spent = await flights.run(keyOf(current), async () => await attempt(current, target))
-      if (isWanted(spent) || isFailure(spent)) return spent
-      current = successorIn(spent) ?? current
+      const flight = await flights.run(keyOf(current), async () =>
+        ({ purpose, spent: await attempt(current, target) }))
+      const { spent } = flight
+      if (flight.purpose === purpose || !(hasSession(spent) || spent.kind === 'transient')) return spent
+      current = successorIn(flight) ?? current
     }
     return NOT_NOW
   }
 
   return {
-    spend: async (session) => await spendUntil(session, undefined, isRenewed),
-    spendFor: async (session, target) => {
-      const isFor = (spent: Spent): spent is Granted => spent.kind === 'granted' && isSameTarget(spent.target, target)
-      return await spendUntil(session, target, isFor)
-    },
+    spend: async (session) => await spendFor(session, undefined) as Renewed | Failure,
+    spendFor: async (session, target) => await spendFor(session, target) as ForApi | Failure,
     latest,
     sealed: (session) => sealed.get(session) ?? null
   }
 }
 
-function isRenewed (spent: Spent): spent is Renewed { return spent.kind === 'renewed' }
-
-function isFailure (spent: Spent): spent is Failure { return spent.kind !== 'renewed' && spent.kind !== 'granted' }
-
-/** The session that stands in the place of the one that was spent. */
-function successorIn (spent: Spent | undefined): Session | null {
-  return spent?.kind === 'renewed' || spent?.kind === 'granted' ? spent.session : null
+/**
+ * The error of a refresh token that brought nothing.
+ *
+ * @param failure what became of it
+ * @param setCookies what its answer carries
+ */
+export function faultOf (
+  failure: Exclude<Failure, { kind: 'mismatch' }>, setCookies: readonly string[] = []
+): BullaError {
+  switch (failure.kind) {
+    case 'invalid_grant': return new BullaError('session_expired', { setCookies })
+    case 'revoked': return new BullaError('session_revoked')
+    case 'unsealable': return failure.error.withCookies(setCookies)
+    case 'misconfigured': return new BullaError('idp_misconfigured', { cause: failure.cause })
+    case 'transient':
+      return new BullaError('idp_unavailable', { retryAfter: RETRY_AFTER, cause: failure.cause })
+  }
 }
 
-function memoryOf (spent: Spent): number {
+/** What a refresh token was spent for, and what came of it. */
+interface Flight { readonly purpose: string, readonly spent: Spent }
+
+/** What may have replaced the refresh token. */
+function hasSession (spent: Spent): spent is Renewed | ForApi {
+  return spent.kind === 'renewed' || spent.kind === 'granted' || spent.kind === 'refused'
+}
+
+/** The session that stands in the place of the one that was spent. */
+function successorIn (flight: Flight | undefined): Session | null {
+  return flight !== undefined && hasSession(flight.spent) ? flight.spent.session : null
+}
+
+function memoryOf ({ spent }: Flight): number {
   switch (spent.kind) {
     case 'renewed': return REMEMBER_RENEWED
     // A token that is still good may be spent again.
-    case 'granted': return spent.session === null ? 0 : REMEMBER_RENEWED
+    case 'granted': case 'refused': return spent.session === null ? 0 : REMEMBER_RENEWED
     case 'invalid_grant': case 'mismatch': case 'unsealable': case 'revoked': return REMEMBER_DEAD
     case 'transient': case 'misconfigured': return spent.isEveryones ? 0 : REMEMBER_REFUSED
   }
 }
 
 /** Tokens, and about the same again for the sealed text and the rest. */
-function weightOf (spent: Spent): number {
-  const session = successorIn(spent)
+function weightOf (flight: Flight): number {
+  const session = successorIn(flight)
   if (session === null) return 512
   const { accessToken, refreshToken = '', idToken = '', claims } = session
-  const tokens = accessToken.length + refreshToken.length + idToken.length
+  const bought = flight.spent.kind === 'granted' ? flight.spent.token.accessToken.length : 0
+  const tokens = accessToken.length + refreshToken.length + idToken.length + bought
   return 1024 + 2 * (tokens + JSON.stringify(claims).length)
 }

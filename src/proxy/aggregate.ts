@@ -1,5 +1,6 @@
 // One part of an aggregate: a call whose answer is collected, within bounds, and not written to the browser.
 import { EventEmitter } from 'node:events'
+import type { IncomingHttpHeaders } from 'node:http'
 import { BullaError } from '../lib/errors.ts'
 import { unwatch, watch, type Connection, type Departing } from './departures.ts'
 import { upstreamFailure } from './failures.ts'
@@ -17,7 +18,8 @@ export interface Part {
 
 /** Whose call it is, and what it carries. */
 export interface PartContext {
-  /** From {@link partHeaders}. */
+  /** The browser's headers, of which {@link partHeaders} go with the part. */
+  readonly headers: IncomingHttpHeaders
   readonly rawHeaders: readonly string[]
   /** The browser's connection: who leaves cancels the part. */
   readonly connection: Connection
@@ -44,12 +46,8 @@ const DEFAULT_TIMEOUT = 30_000
 const NOT_FOR_PARTS =
   /^(?:accept|accept-encoding|range|if-[a-z-]+|content-[a-z-]+|connection|cache-control|pragma|last-event-id)$/
 
-/**
- * What of the browser's headers goes with each part.
- *
- * @param raw as they came, flat
- */
-export function partHeaders (raw: readonly string[]): readonly string[] {
+/** What of the browser's headers goes with a part. */
+function partHeaders (raw: readonly string[]): string[] {
   const headers = ['accept', 'application/json', 'accept-encoding', 'identity']
   for (let i = 0; i < raw.length; i += 2) {
     const name = raw[i] ?? ''
@@ -104,7 +102,14 @@ class PartCall implements ForwardCall, Departing {
     this.facts = context.facts
     this.session = context.session
     this.renewed = async () => await context.renewed()
-    this.request = { method: 'GET', headers: {}, rawHeaders: [...context.rawHeaders], socket: this.#connection }
+    const { connection } = context.headers
+    this.request = {
+      method: 'GET',
+      // PRX-01: what the browser names there goes no further in a part either.
+      headers: connection === undefined ? {} : { connection },
+      rawHeaders: partHeaders(context.rawHeaders),
+      socket: this.#connection
+    }
     this.response = new CollectedResponse((error) => { this.#done(error) })
     this.#browser = context.connection
     this.#resolve = resolve
@@ -199,11 +204,16 @@ class CollectedResponse implements CallResponse {
   /** @throws if it cannot be part of an aggregate */
   answer (): PartAnswer {
     const status = this.#status
-    if (status >= 300 && status < 400) throw new Error(`the answer has status ${status}: redirects are not followed`)
+    if (!(status >= 200 && status < 300) && !(status >= 400 && status < 600)) {
+      throw new Error(`an answer of status ${status} cannot be part of an aggregate`)
+    }
     if (this.#isEncoded) throw new Error('the answer is encoded, which it was not asked to be')
     const text = new TextDecoder().decode(Buffer.concat(this.#chunks))
     if (text === '') return { status, body: 'null' }
-    return { status, body: isJson(this.#contentType, text) ? text : JSON.stringify(text) }
+    if (isJson(this.#contentType, text)) return { status, body: text }
+    const body = JSON.stringify(text)
+    if (body.length > 2 * PART_LIMIT) throw new Error('the answer is neither JSON nor text')
+    return { status, body }
   }
 }
 

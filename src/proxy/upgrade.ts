@@ -42,12 +42,15 @@ export function noteHandshake (request: IncomingMessage, handshake: Handshake): 
 }
 
 /**
- * The token that the upstream's handshake carries.
+ * The token that the upstream's handshake carries. It is the last that is asked of a handshake, which is then
+ * forgotten: sockets live for hours, and keep no token alive.
  *
  * @param request the upgrade
  */
-export function handshakeToken (request: IncomingMessage): string | null {
-  return handshakes.get(request.socket)?.accessToken ?? null
+export function takeHandshakeToken (request: IncomingMessage): string | null {
+  const handshake = handshakes.get(request.socket)
+  handshakes.delete(request.socket)
+  return handshake?.accessToken ?? null
 }
 
 /**

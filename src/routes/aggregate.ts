@@ -1,12 +1,12 @@
 // Aggregates: several calls in parallel, through the same routes and policies, answered as one.
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Config } from '../config/schema.ts'
-import type { BullaError } from '../lib/errors.ts'
+import { BullaError } from '../lib/errors.ts'
 import { describeError } from '../lib/redact.ts'
 import { accessPolicyOf, type Access, type AccessPolicy } from '../plugins/access.ts'
 import { toBullaError } from '../plugins/errors.ts'
 import { createGuard } from '../plugins/guard.ts'
-import { callPart, partHeaders, type Part, type PartAnswer } from '../proxy/aggregate.ts'
+import { callPart, type Part, type PartAnswer } from '../proxy/aggregate.ts'
 import { readTarget } from '../proxy/paths.ts'
 import { matchRoute, type Route } from '../proxy/routes.ts'
 import { endpoint } from './endpoint.ts'
@@ -58,13 +58,16 @@ function partOf (name: string, { path, optional }: PartSetting, routes: readonly
 async function call (app: FastifyInstance, part: NamedPart, request: FastifyRequest): Promise<Outcome> {
   const startedAt = performance.now()
   const control = app.sessions.access
+  const { socket: connection } = request.raw
   let access: Access | null = null
   try {
     access = await control.of(part.policy, request)
+    if (connection.destroyed) throw new BullaError('bad_request', { cause: new Error('the client left') })
     const { session, accessToken } = access
     const answer = await callPart(app.forwarding.forwarder, part, {
-      rawHeaders: partHeaders(request.raw.rawHeaders),
-      connection: request.raw.socket,
+      headers: request.headers,
+      rawHeaders: request.raw.rawHeaders,
+      connection,
       facts: { accessToken, forwardedFor: forwardedFor(request), requestId: request.id },
       session,
       renewed: async () => {
@@ -76,6 +79,8 @@ async function call (app: FastifyInstance, part: NamedPart, request: FastifyRequ
     return { part, answer, error: null, access }
   } catch (thrown) {
     const error = toBullaError(thrown)
+    // Of who has left there is nothing to tell.
+    if (connection.destroyed) return { part, answer: null, error, access: access ?? error }
     app.log[error.statusCode >= 500 ? 'warn' : 'info']({
       code: error.code,
       request_id: request.id,

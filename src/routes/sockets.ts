@@ -11,7 +11,9 @@ import { forwardedFor } from './forwarded-for.ts'
 import type { LiveStreams } from '../proxy/live.ts'
 import { readTarget } from '../proxy/paths.ts'
 import { matchRoute, type Route } from '../proxy/routes.ts'
-import { browserSocketClass, handshakeCookies, handshakeHeaders, handshakeToken, holdBack, join, noteHandshake } from '../proxy/upgrade.ts'
+import {
+  browserSocketClass, handshakeCookies, handshakeHeaders, holdBack, join, noteHandshake, takeHandshakeToken
+} from '../proxy/upgrade.ts'
 
 /** What the routes are handed. */
 export interface SocketRoutesOptions {
@@ -96,7 +98,7 @@ function proxyOptions (app: FastifyInstance, route: Route, options: SocketRoutes
 
 function upstreamHandshake (route: Route, request: FastifyRequest): Record<string, string> {
   const { raw, headers, id } = request
-  const facts = { accessToken: handshakeToken(raw), forwardedFor: forwardedFor(request), requestId: id }
+  const facts = { accessToken: takeHandshakeToken(raw), forwardedFor: forwardedFor(request), requestId: id }
   return handshakeHeaders(route.requestHeaders.build(raw.rawHeaders, headers.connection, false, facts))
 }
 

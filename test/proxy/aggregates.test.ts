@@ -1,5 +1,7 @@
 // Aggregates: several calls through the same routes and policies, in parallel, answered as one.
-import { request } from 'node:http'
+import { once } from 'node:events'
+import { request, type IncomingMessage } from 'node:http'
+import { json as readJson } from 'node:stream/consumers'
 import t from 'tap'
 import { build, freePort, type Teardown } from '../support/build.ts'
 import { namesSet, outcome, scene, TOKEN_LIFE, type Scene, type SceneOptions } from '../support/refreshing.ts'
@@ -144,7 +146,7 @@ t.test('a stronger login that one part asks for is told with its address', async
 
 t.test('bodies: digits are kept, text is a string, nothing is null, and no body breaks out of its part', async (t) => {
   const { browser, api } = await start(t, {
-    page: { big: '/api/big', text: '/api/text', empty: '/api/empty', liar: '/api/liar', __proto__x: '/api/proto' }
+    page: { big: '/api/big', text: '/api/text', empty: '/api/empty', liar: '/api/liar', proto: '/api/proto' }
   })
   api.handler = (incoming, response) => {
     const answers: Record<string, [string, string]> = {
@@ -162,7 +164,7 @@ t.test('bodies: digits are kept, text is a string, nothing is null, and no body 
   t.match(answer.json(), {
     text: { body: 'a "quoted" line\n\u2028' }, empty: { body: null }, liar: { body: '1},"big":{"status":200,"body":"mine"' }
   })
-  t.match(answer.text, '"__proto__x":{"status":200,"body":{"__proto__":{"x":1}}}')
+  t.match(answer.text, '"proto":{"status":200,"body":{"__proto__":{"x":1}}}')
 })
 
 t.test('what cannot be part of an answer is upstream_unreachable: too large, encoded, a redirect, cut short', async (t) => {
@@ -238,6 +240,21 @@ t.test('PRX-29 a browser that leaves cancels every part', async (t) => {
   call.destroy()
   await Promise.all(api.requests.map(async ({ closed }) => await closed))
   t.ok(api.requests.every(({ aborted }) => aborted))
+})
+
+t.test('PRX-01 what Connection names goes no further in a part; statuses that HTTP does not know are no answer', async (t) => {
+  const { browser, api, url } = await start(t, { page: { me: '/api/me', odd: { path: '/api/odd', optional: true } } })
+  api.handler = (incoming, response, recorded) => {
+    if (incoming.url === '/api/odd') response.writeHead(700).end()
+    else json(incoming, response, recorded)
+  }
+  const headers = { cookie: browser.jar.header(url) ?? '', 'x-csrf': '1', connection: 'close, x-secret-hop', 'x-secret-hop': '1', 'x-other': '2' }
+  const [answer] = await once(request(`${url}/bff/aggregate/page`, { headers }).end(), 'response') as [IncomingMessage]
+  t.equal(answer.statusCode, 200)
+  t.strictSame((await readJson(answer) as Record<string, unknown>).odd, { status: 502, error: 'upstream_unreachable' })
+  const me = api.requests.find(({ url }) => url === '/api/me')
+  t.equal(me?.headers['x-secret-hop'], undefined)
+  t.equal(me?.headers['x-other'], '2')
 })
 
 t.test('PRX-05 parts carry no cookie, no condition and no credentials of the browser', async (t) => {

@@ -207,12 +207,126 @@ t.test('what the refresh token cannot buy is said, and ends nothing that lives',
   t.equal(outcome(await second.fetch('/orders/a')), '503 idp_unavailable')
   t.equal(outcome(await second.fetch('/orders/a')), '200')
   const third = await login()
-  provider.fault('token', { status: 400, body: { error: 'invalid_grant' } }, { times: 1 })
+  provider.fault('token', { status: 400, body: { error: 'invalid_grant' } }, { times: 2 })
   const stale = await third.fetch('/orders/a')
   t.equal(outcome(stale), '401 session_stale')
   t.strictSame(namesSet(stale), ['bulla-spent'])
   t.equal(outcome(await third.fetch('/orders/a')), '401 session_expired')
   t.equal(outcome(await third.fetch('/api/a')), '200', 'its own access token still lives')
+})
+
+t.test('an invalid_grant that speaks of one API alone ends no session: a refresh shows that the token is good', async (t) => {
+  const { browser, provider, clock } = await start(t, [{ prefix: '/orders', resource: ORDERS }, { prefix: '/api' }])
+  provider.fault('token', { status: 400, body: { error: 'invalid_grant' } }, { times: 1 })
+  const refused = await browser.fetch('/orders/a')
+  t.equal(outcome(refused), '502 idp_misconfigured')
+  t.strictSame(namesSet(refused), ['bulla.0'], 'the refresh that showed it is delivered')
+  t.equal(outcome(await browser.fetch('/orders/a')), '502 idp_misconfigured')
+  t.equal(grants(provider, 'refresh_token').length, 2, 'a refusal stands for a while')
+  clock.advance(TOKEN_LIFE + 1)
+  t.equal(outcome(await browser.fetch('/api/a')), '200')
+})
+
+t.test('TEX-02 a call that fails after the refresh token was replaced brings the new session all the same', async (t) => {
+  const { browser, provider, clock } = await start(t, [{ prefix: '/orders', exchange: { audience: 'orders' } }, { prefix: '/api' }])
+  const late = browser.clone()
+  clock.advance(TOKEN_LIFE + 1)
+  t.equal(outcome(await browser.fetch('/api/a')), '200')
+  provider.fault('token', { status: 503 }, { times: 1 })
+  const failed = await late.fetch('/orders/a')
+  t.equal(outcome(failed), '503 idp_unavailable')
+  t.strictSame(namesSet(failed), ['bulla.0'])
+  const bought = await start(t, [{ prefix: '/orders', resource: ORDERS, scope: 'orders:read' }, { prefix: '/api' }], {
+    settings: { scope: 'openid offline_access orders:read orders:write' }, provider: { rotation: 'strict' }
+  })
+  bought.provider.provider.on('grant.success', (ctx) => {
+    if (ctx.oidc.params?.grant_type === 'refresh_token') Object.assign(ctx.body as object, { scope: 'orders:read orders:write' })
+  })
+  const wide = await bought.browser.fetch('/orders/a')
+  t.equal(outcome(wide), '502 idp_misconfigured', 'TEX-01 a wider token is not used')
+  t.strictSame(namesSet(wide), ['bulla.0'], 'and the refresh token that came with it is kept')
+  t.equal(bought.api.requests.length, 0)
+})
+
+t.test('an old token serves on through an outage, but not for a session that is over', async (t) => {
+  const { browser, provider, clock, login } = await start(t, [{ prefix: '/orders', resource: ORDERS }, { prefix: '/api' }], {
+    provider: { rotation: 'none' }
+  })
+  await browser.fetch('/orders/a')
+  const other = await login()
+  await other.fetch('/orders/a')
+  clock.advance(TOKEN_LIFE - 15)
+  await browser.fetch('/api/a')
+  await other.fetch('/api/a')
+  provider.fault('token', { status: 503 })
+  t.equal(outcome(await browser.fetch('/orders/a')), '200', 'due, and alive')
+  provider.mend()
+  const idToken = await provider.sign({
+    iss: provider.issuer, sub: 'somebody-else', aud: provider.clientId, iat: Math.floor(Date.now() / 1000), exp: 9_999_999_999
+  })
+  provider.fault('token', { body: { access_token: 'a', token_type: 'Bearer', expires_in: 100, id_token: idToken } }, { times: 1 })
+  const over = await browser.fetch('/orders/a')
+  t.equal(outcome(over), '401 session_expired', 'REF-04 an answer that speaks of someone else ends the session')
+  t.ok(namesSet(over).includes('bulla-end'))
+  const held = provider.nextCall('token')
+  let release = (): void => {}
+  provider.delay('token', new Promise<void>((resolve) => { release = resolve }))
+  const clone = other.clone()
+  const buying = other.fetch('/orders/a')
+  await held
+  await clone.fetch('/bff/logout', { method: 'POST' })
+  release()
+  provider.mend()
+  t.match(outcome(await buying), /^401 session_revoked/, 'I70 a logout that came meanwhile holds')
+})
+
+t.test('PRX-32 with authorization_params.resource the login\'s own token is for that API alone', async (t) => {
+  const { browser, api, clock, provider } = await start(t, [{ prefix: '/orders', resource: ORDERS }, { prefix: '/api' }], {
+    settings: { authorization_params: { resource: STOCK } }
+  })
+  await browser.fetch('/api/a')
+  t.equal(claimsAt(api, -1).aud, STOCK)
+  await browser.fetch('/orders/a')
+  t.equal(claimsAt(api, -1).aud, ORDERS)
+  clock.advance(TOKEN_LIFE + 1)
+  await browser.fetch('/api/a')
+  t.equal(claimsAt(api, -1).aud, STOCK, 'after a refresh too')
+  const asked = new URL(provider.log.find(({ endpoint }) => endpoint === 'authorization')?.url ?? '', provider.issuer)
+  t.strictSame(asked.searchParams.getAll('resource'), [STOCK, ORDERS])
+})
+
+t.test('what one API\'s token meets slows nobody else down', async (t) => {
+  const { provider, clock, login } = await start(t, [{ prefix: '/orders', resource: ORDERS }, { prefix: '/api' }])
+  const people = await Promise.all(Array.from({ length: 8 }, login))
+  for (const fault of [{ status: 400, body: { error: 'unauthorized_client' } }, { status: 500 }]) {
+    provider.fault('token', fault)
+    for (const person of people.slice(0, 4)) t.match(outcome(await person.fetch('/orders/a')), /^50[23] /)
+    provider.mend()
+  }
+  clock.advance(TOKEN_LIFE + 1)
+  const answers = await Promise.all(people.map(async (person) => await person.fetch('/api/a')))
+  t.ok(answers.every(({ status }) => status === 200))
+})
+
+t.test('a late refusal of a token that was replaced meanwhile costs no other one', async (t) => {
+  const { browser, api, clock, provider } = await start(t, [{ prefix: '/orders', token: 'client', resource: ORDERS }])
+  await browser.fetch('/orders/a')
+  const old = api.requests[0]?.headers.authorization
+  clock.advance(40)
+  let release = (): void => {}
+  const slow = new Promise<void>((resolve) => { release = resolve })
+  api.handler = async (request, response) => {
+    if (request.url === '/orders/slow') await slow
+    if (request.headers.authorization === old) response.writeHead(401, { 'www-authenticate': 'Bearer error="invalid_token"' }).end()
+    else response.end('served')
+  }
+  const arrived = api.nextRequest()
+  const late = browser.clone().fetch('/orders/slow')
+  await arrived
+  t.equal(outcome(await browser.fetch('/orders/fast')), '200')
+  release()
+  t.equal(outcome(await late), '200', 'with the token that is known by now')
+  t.equal(grants(provider, 'client_credentials').length, 2)
 })
 
 t.test('a token that its API refuses is replaced once, if it is not new', async (t) => {
@@ -248,12 +362,11 @@ t.test('token: optional leaves out what cannot be had without a login', async (t
   nobody.jar.clear()
   t.equal(outcome(await nobody.fetch('/orders/a')), '200')
   t.equal(api.requests.at(-1)?.headers.authorization, undefined)
-  provider.fault('token', { status: 400, body: { error: 'invalid_grant' } }, { times: 1 })
+  provider.fault('token', { status: 400, body: { error: 'invalid_grant' } }, { times: 2 })
   const answer = await browser.fetch('/orders/a')
   t.equal(outcome(answer), '200')
   t.strictSame(namesSet(answer), ['bulla-spent'])
   t.equal(api.requests.at(-1)?.headers.authorization, undefined)
-  provider.fault('token', { status: 503 }, { times: 1 })
   const other = await start(t, [{ prefix: '/orders', token: 'optional', exchange: { audience: 'orders' } }])
   other.provider.fault('token', { status: 503 }, { times: 1 })
   t.equal(outcome(await other.browser.fetch('/orders/a')), '503 idp_unavailable', 'an outage is no missing login')
@@ -276,9 +389,10 @@ t.test('a client that the provider refuses is idp_misconfigured', async (t) => {
   t.equal(outcome(await browser.fetch('/public/a')), '502 idp_misconfigured')
 })
 
-t.test('a session without a refresh token cannot buy: it is session_expired', async (t) => {
-  const { browser } = await start(t, [{ prefix: '/orders', resource: ORDERS }], {
+t.test('a session without a refresh token cannot buy: no login would mend that, and none is begun', async (t) => {
+  const { browser, url } = await start(t, [{ prefix: '/orders', resource: ORDERS, csrf: 'fetch-metadata' }], {
     provider: { configure: (configuration) => { configuration.issueRefreshToken = () => false } }
   })
-  t.equal(outcome(await browser.fetch('/orders/a')), '401 session_expired')
+  t.equal(outcome(await browser.fetch('/orders/a')), '502 idp_misconfigured')
+  t.equal((await browser.navigate(`${url}/orders/a`)).status, 502)
 })
