@@ -127,7 +127,7 @@ function grantedBy (
 
 /** What a provider refuses for one API; whether the refresh token is dead too, a refresh finds out. */
 function refusedFor (target: TokenTarget, fault: TokenFault): RefreshOutcome {
-  if (fault.kind === 'transient') return fault
+  if (fault.kind !== 'invalid_grant' && fault.isEveryones) return fault
   const isGrant = fault.kind === 'invalid_grant'
   const cause = isGrant ? new Error('the token endpoint answered invalid_grant') : fault.cause
   return { kind: 'refused', target, cause, isGrant, session: null }

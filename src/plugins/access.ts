@@ -6,9 +6,10 @@ import { unixSeconds, type Clock } from '../lib/clock.ts'
 import { BullaError } from '../lib/errors.ts'
 import type { OpenedSession } from '../session/session.ts'
 import type { SessionState } from '../session/store.ts'
-import { FRESH, tokenSourceOf, type ApiGrant, type ApiTokens, type TokenSource } from './api-tokens.ts'
+import { tokenSourceOf, type ApiGrant, type ApiTokens, type TokenSource } from './api-tokens.ts'
 import { toBullaError } from './errors.ts'
 import type { ActiveSession, Renewal } from './renewal.ts'
+import { FRESH } from './sparing.ts'
 
 /** What a call may show, and whose it is. */
 export interface Access {
@@ -122,7 +123,7 @@ export function createAccess (options: AccessOptions): AccessControl {
     if (policy.token === 'none' || accessToken === null) return null
     if (policy.source !== null) {
       const isForgotten = apiTokens.forget(policy.source, session === null ? null : session.sid, accessToken)
-      return isForgotten ? await another(policy, request) : null
+      return isForgotten ? await another(policy, request, access) : null
     }
     const state = read(request)
     if (session === null || state.session === null) return null
@@ -133,13 +134,16 @@ export function createAccess (options: AccessOptions): AccessControl {
     return await renewal.renew(state)
   }
 
-  /** An API's refusal is told as it is if nothing better is to be had. */
-  async function another (policy: AccessPolicy, request: FastifyRequest): Promise<Access | null> {
+  /** An API's refusal is told as it is if nothing better is to be had, with what became of the session. */
+  async function another (policy: AccessPolicy, request: FastifyRequest, access: Access): Promise<Access> {
+    const { session, accessToken } = access
     try {
-      return await of(policy, request)
+      const other = await of(policy, request)
+      if (other.accessToken !== null) return other
+      return { session, accessToken, setCookies: other.setCookies }
     } catch (error) {
-      if (error instanceof BullaError) return null
-      throw error
+      if (!(error instanceof BullaError)) throw error
+      return { session, accessToken, setCookies: [...access.setCookies, ...error.setCookies] }
     }
   }
 

@@ -13,7 +13,7 @@ import {
 import { targetName, targetParams, type TokenTarget } from '../oidc/token-target.ts'
 import type { SessionState } from '../session/store.ts'
 import type { ActiveSession, Grant, Renewal } from './renewal.ts'
-import { createBreakers, NOT_NOW, PROBE_LIMIT, RETRY_AFTER } from './sparing.ts'
+import { createBreakers, FRESH, NOT_NOW, PROBE_LIMIT, RETRY_AFTER } from './sparing.ts'
 
 /** Where the token of a route comes from, if it is not the session's own. */
 export interface TokenSource {
@@ -62,9 +62,6 @@ const MEMORY = 16 * 1024 * 1024
 
 /** Milliseconds for which a refusal stands before it is asked for again. */
 const REFUSED_FOR = 10_000
-
-/** Seconds for which a token is new: what refuses it would refuse another one too. */
-export const FRESH = 30
 
 /** Faults that say nothing of the session: a token that lives serves on. */
 const HARMLESS: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['idp_unavailable', 'idp_misconfigured', 'session_stale'])
@@ -119,6 +116,7 @@ export function createApiTokens (options: ApiTokensOptions): ApiTokens {
   const { oidc, renewal, log, ahead } = options
   const known = new LRUCache<string, ApiToken>({ maxSize: MEMORY, sizeCalculation: weightOf })
   const refusals = new LRUCache<string, BullaError>({ max: 10_000, ttl: REFUSED_FOR })
+  const told = new LRUCache<string, true>({ max: 1_000, ttl: REFUSED_FOR })
   const flights = createSingleFlight<ApiTokenOutcome>()
   const breakerOf = createBreakers()
 
@@ -184,11 +182,12 @@ export function createApiTokens (options: ApiTokensOptions): ApiTokens {
     return outcome
   }
 
-  /** A refusal stands for a while, and is told once. */
-  function remember (key: string, { kind, target }: TokenSource, error: unknown): void {
-    const isRefusal = error instanceof BullaError && error.code === 'idp_misconfigured'
-    if (!isRefusal || refusals.has(key)) return
-    refusals.set(key, error)
+  /** A refusal stands for a while, and is told once for all whom it meets. */
+  function remember (key: string, { kind, target, key: name }: TokenSource, error: unknown): void {
+    if (!(error instanceof BullaError) || error.code !== 'idp_misconfigured') return
+    refusals.set(key, new BullaError(error.code, { cause: error.cause }))
+    if (told.has(name)) return
+    told.set(name, true)
     const cause = describeError(error.cause)
     log.error({ cause, grant: kind, ...targetParams(target) }, 'there is no token for an API')
   }

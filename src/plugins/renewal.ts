@@ -10,6 +10,7 @@ import { hasLiveAccessToken, needsRefresh, type OpenedSession, type Session } fr
 import type { SessionState, SessionStore } from '../session/store.ts'
 import type { ApiToken } from '../oidc/token-for-api.ts'
 import type { TokenTarget } from '../oidc/token-target.ts'
+import { FRESH } from './sparing.ts'
 import { faultOf, type Failure, type Spender } from './spender.ts'
 
 /** A session that may be used, and the cookies that the answer must carry. */
@@ -120,13 +121,20 @@ export function createRenewal (options: RenewalOptions): Renewal {
   async function withoutRenewal (
     session: Session, state: SessionState, failure: Failure
   ): Promise<ActiveSession> {
-    if (failure.kind === 'mismatch') throw await ended(failure.session)
-    if (failure.kind === 'revoked') throw faultOf(failure)
+    const error = await errorOf(session, failure)
+    const isOver = failure.kind === 'mismatch' || failure.kind === 'revoked'
+    if (isOver || !hasLiveAccessToken(session, unixSeconds(clock))) throw error
+    return await served(session, state, error.setCookies)
+  }
+
+  /** What a failure is to a call; a refresh token that is lost is marked. */
+  async function errorOf (session: Session, failure: Failure): Promise<BullaError> {
+    if (failure.kind === 'mismatch') return await ended(failure.session)
     const isLost = failure.kind === 'invalid_grant' || failure.kind === 'unsealable'
     const mark = isLost ? [await store.markSpent(session)] : NONE
-    if (hasLiveAccessToken(session, unixSeconds(clock))) return await served(session, state, mark)
-    if (failure.kind === 'invalid_grant') throw new BullaError('session_stale', { setCookies: mark })
-    throw faultOf(failure, mark)
+    return failure.kind === 'invalid_grant'
+      ? new BullaError('session_stale', { setCookies: mark })
+      : faultOf(failure, mark)
   }
 
   async function refresh (state: SessionState): Promise<ActiveSession> {
@@ -154,27 +162,23 @@ export function createRenewal (options: RenewalOptions): Renewal {
     const spent = await spender.spendFor(session, target)
     switch (spent.kind) {
       case 'granted': {
-        // Without a new refresh token nothing has changed for the session.
-        const after = spent.session === null ? active : await served(spent.session, state, NONE)
-        return { token: spent.token, active: after }
+        const { session: replaced, token } = spent
+        const after = replaced === null ? newest(state, active) : served(replaced, state, NONE)
+        return { token, active: await after }
       }
       case 'refused':
         if (spent.isGrant) await prove(spender.latest(session))
         throw new BullaError('idp_misconfigured', { cause: spent.cause })
-      case 'mismatch': throw await ended(spent.session)
-      case 'invalid_grant': throw new BullaError('session_stale', { setCookies: [await store.markSpent(session)] })
-      default: throw faultOf(spent)
+      default: throw await errorOf(session, spent)
     }
   }
 
   /** Some providers say `invalid_grant` of one API alone: whether a refresh token is dead a refresh shows. */
   async function prove (session: Session): Promise<void> {
+    // What came of a refresh just now is good.
+    if (session.generation > 0 && unixSeconds(clock) - session.accessTokenIssuedAt < FRESH) return
     const spent = await spender.spend(session)
-    if (spent.kind === 'mismatch') throw await ended(spent.session)
-    if (spent.kind === 'revoked') throw faultOf(spent)
-    if (spent.kind === 'invalid_grant') {
-      throw new BullaError('session_stale', { setCookies: [await store.markSpent(session)] })
-    }
+    if (spent.kind !== 'renewed' && spent.kind !== 'misconfigured') throw await errorOf(session, spent)
   }
 
   function newest (state: SessionState, active: ActiveSession): ActiveSession | Promise<ActiveSession> {

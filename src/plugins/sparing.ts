@@ -22,6 +22,9 @@ export function createBreakers (): (purpose: string) => Breaker {
 /** Milliseconds that a call of the trickle may take. */
 export const PROBE_LIMIT = 4_000
 
+/** Seconds for which a token is new: what refuses it would refuse another one too. */
+export const FRESH = 30
+
 /** Seconds after which a client may try again. */
 export const RETRY_AFTER = 2
 

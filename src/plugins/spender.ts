@@ -8,6 +8,7 @@ import type { Breaker, Pass } from '../lib/breaker.ts'
 import { BullaError } from '../lib/errors.ts'
 import { describeError } from '../lib/redact.ts'
 import { createSingleFlight } from '../lib/single-flight.ts'
+import { CALL_TIMEOUT } from '../oidc/http.ts'
 import { refreshSession, type RefreshOptions, type RefreshOutcome } from '../oidc/refresh.ts'
 import { targetName, type TokenTarget } from '../oidc/token-target.ts'
 import type { Cookies } from '../session/cookies.ts'
@@ -61,16 +62,14 @@ export interface SpenderOptions {
 /** Milliseconds for which late requests with the old cookie get the very same new session. */
 const REMEMBER_RENEWED = 60_000
 
-/**
- * Milliseconds for which a dead token is not tried again; the marker in the browser says the same for longer.
- */
+/** Milliseconds for which a dead token is not tried again; the marker in the browser says so for longer. */
 const REMEMBER_DEAD = 24 * 3_600_000
 
 /** The most bytes, roughly, that remembered results take. */
 const MEMORY = 32 * 1024 * 1024
 
-/** The most generations that are followed within the memory's minute. */
-const MAX_STEPS = 100
+/** The most generations that are followed. */
+const MAX_STEPS = 500
 
 const SAID: Readonly<Record<Exclude<RefreshOutcome['kind'], 'renewed' | ForApi['kind']>, string>> = {
   invalid_grant: 'a refresh token is no longer good',
@@ -111,6 +110,20 @@ export function createSpender (options: SpenderOptions): Spender {
     }
     if (outcome.session === null) return outcome
     return await seal(outcome.session) ?? outcome
+  }
+
+  function memoryOf ({ spent }: Flight): number {
+    switch (spent.kind) {
+      case 'renewed': return REMEMBER_RENEWED
+      case 'granted': case 'refused': return spent.session === null ? 0 : untilDue(spent.session)
+      case 'invalid_grant': case 'mismatch': case 'unsealable': case 'revoked': return REMEMBER_DEAD
+      case 'transient': case 'misconfigured': return spent.isEveryones ? 0 : REMEMBER_REFUSED
+    }
+  }
+
+  /** Whoever missed the new refresh token asks for it when the access token, still the old one, ends. */
+  function untilDue ({ accessTokenExpiresAt }: Session): number {
+    return Math.max(0, accessTokenExpiresAt - unixSeconds(oidc.clock)) * 1000 + REMEMBER_RENEWED
   }
 
   /** A session that has nothing left to live on waits for the next turn, once. */
@@ -166,12 +179,14 @@ export function createSpender (options: SpenderOptions): Spender {
    */
   async function spendFor (session: Session, target: TokenTarget | undefined): Promise<Spent> {
     const purpose = targetName(target)
+    const waitsUntil = performance.now() + CALL_TIMEOUT
     let current = session
     for (let step = 0; step < MAX_STEPS; step++) {
       const flight = await flights.run(keyOf(current), async () =>
         ({ purpose, spent: await attempt(current, target) }))
       const { spent } = flight
-      if (flight.purpose === purpose || !(hasSession(spent) || spent.kind === 'transient')) return spent
+      if (flight.purpose === purpose || !isPassing(spent)) return spent
+      if (performance.now() > waitsUntil) break
       current = successorIn(flight) ?? current
     }
     return NOT_NOW
@@ -212,19 +227,14 @@ function hasSession (spent: Spent): spent is Renewed | ForApi {
   return spent.kind === 'renewed' || spent.kind === 'granted' || spent.kind === 'refused'
 }
 
+/** What is said of another purpose alone, or of this moment. */
+function isPassing (spent: Spent): boolean {
+  return hasSession(spent) || ('isEveryones' in spent && spent.isEveryones)
+}
+
 /** The session that stands in the place of the one that was spent. */
 function successorIn (flight: Flight | undefined): Session | null {
   return flight !== undefined && hasSession(flight.spent) ? flight.spent.session : null
-}
-
-function memoryOf ({ spent }: Flight): number {
-  switch (spent.kind) {
-    case 'renewed': return REMEMBER_RENEWED
-    // A token that is still good may be spent again.
-    case 'granted': case 'refused': return spent.session === null ? 0 : REMEMBER_RENEWED
-    case 'invalid_grant': case 'mismatch': case 'unsealable': case 'revoked': return REMEMBER_DEAD
-    case 'transient': case 'misconfigured': return spent.isEveryones ? 0 : REMEMBER_REFUSED
-  }
 }
 
 /** Tokens, and about the same again for the sealed text and the rest. */

@@ -25,7 +25,7 @@ interface Outcome {
   readonly answer: PartAnswer | null
   /** In place of an answer. */
   readonly error: BullaError | null
-  readonly access: Pick<Access, 'setCookies'>
+  readonly access: Access | null
 }
 
 export async function aggregateRoutes (app: FastifyInstance, options: { config: Config }): Promise<void> {
@@ -80,7 +80,7 @@ async function call (app: FastifyInstance, part: NamedPart, request: FastifyRequ
   } catch (thrown) {
     const error = toBullaError(thrown)
     // Of who has left there is nothing to tell.
-    if (connection.destroyed) return { part, answer: null, error, access: access ?? error }
+    if (connection.destroyed) return { part, answer: null, error, access }
     app.log[error.statusCode >= 500 ? 'warn' : 'info']({
       code: error.code,
       request_id: request.id,
@@ -89,14 +89,15 @@ async function call (app: FastifyInstance, part: NamedPart, request: FastifyRequ
       duration_ms: Math.round(performance.now() - startedAt),
       ...(error.cause === undefined ? {} : { cause: describeError(error.cause) })
     }, 'a part of an aggregate failed')
-    return { part, answer: null, error, access: access ?? error }
+    return { part, answer: null, error, access }
   }
 }
 
 /** The first required part that failed gives the status; the body holds all parts all the same. */
 async function answer (outcomes: readonly Outcome[], reply: FastifyReply): Promise<FastifyReply> {
   const failed = outcomes.find((outcome) => !outcome.part.isOptional && statusOf(outcome) >= 400)
-  const setCookies = newest(outcomes.flatMap(({ access }) => access.setCookies))
+  const setCookies = newest(outcomes.flatMap(({ access, error }) =>
+    [...access?.setCookies ?? [], ...error?.setCookies ?? []]))
   if (setCookies.length > 0) reply.header('set-cookie', setCookies)
   if (failed?.error != null) {
     const { code, retryAfter } = failed.error

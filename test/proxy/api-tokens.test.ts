@@ -280,6 +280,37 @@ t.test('an old token serves on through an outage, but not for a session that is 
   t.match(outcome(await buying), /^401 session_revoked/, 'I70 a logout that came meanwhile holds')
 })
 
+t.test('a purchase whose answer was lost is made good when the access token ends, and not before', async (t) => {
+  const { browser, provider, clock } = await start(t, [{ prefix: '/orders', resource: ORDERS }, { prefix: '/api' }], {
+    provider: { rotation: 'strict' }
+  })
+  const deaf = browser.clone()
+  t.equal(outcome(await browser.fetch('/orders/a')), '200', 'its answer never reaches the other browser')
+  t.strictSame(namesSet(await deaf.fetch('/api/a')), [])
+  clock.advance(TOKEN_LIFE + 1)
+  const healed = await deaf.fetch('/api/a')
+  t.equal(outcome(healed), '200')
+  t.strictSame(namesSet(healed), ['bulla.0'])
+  t.ok(grants(provider, 'refresh_token').length >= 2)
+})
+
+t.test('REF-04 a 401 after which the session turns out to be over says so, in aggregates too', async (t) => {
+  for (const path of ['/orders/a', '/bff/aggregate/page']) {
+    const { browser, provider, api, clock } = await start(t, [{ prefix: '/orders', resource: ORDERS }, { prefix: '/api' }], {
+      settings: { aggregates: { page: { a: '/orders/a' } } }
+    })
+    await browser.fetch('/orders/a')
+    clock.advance(40)
+    api.handler = (_request, response) => {
+      response.writeHead(401, { 'www-authenticate': 'Bearer error="invalid_token"' }).end('theirs')
+    }
+    provider.fault('token', { status: 400, body: { error: 'invalid_grant' } })
+    const answer = await browser.fetch(path)
+    t.equal(outcome(answer), '401', path)
+    t.strictSame(namesSet(answer), ['bulla-spent'], path)
+  }
+})
+
 t.test('PRX-32 with authorization_params.resource the login\'s own token is for that API alone', async (t) => {
   const { browser, api, clock, provider } = await start(t, [{ prefix: '/orders', resource: ORDERS }, { prefix: '/api' }], {
     settings: { authorization_params: { resource: STOCK } }
