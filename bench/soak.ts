@@ -1,8 +1,7 @@
 // Mixed traffic for minutes: memory stays flat, no socket stays open, nothing is left unhandled.
 import { once } from 'node:events'
 import { Agent, createServer, request, type IncomingMessage, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
-import { setTimeout as sleep } from 'node:timers/promises'
+import type { AddressInfo, Socket } from 'node:net'
 import { parseArgs } from 'node:util'
 import type { Server } from '../src/server.ts'
 import { bullaFor, cookiesFor, someKey } from './bulla.ts'
@@ -55,6 +54,11 @@ const upstream = createServer(answer).listen(0, '127.0.0.1')
 await once(upstream, 'listening')
 const bulla = await start((upstream.address() as AddressInfo).port)
 const cookies = await cookiesFor(bulla.server, SESSIONS)
+const browserSockets = new Set<Socket>()
+bulla.server.app.server.on('connection', (socket: Socket) => {
+  browserSockets.add(socket)
+  socket.once('close', () => { browserSockets.delete(socket) })
+})
 const agent = new Agent({ keepAlive: true, maxSockets: 256 })
 const counts = new Map<string, number>()
 const wrong = new Map<string, number>()
@@ -65,7 +69,7 @@ const timer = setInterval(sample, SECONDS * 1000 / 40)
 await Promise.all(Array.from({ length: Number(values.workers) }, async (_, worker) => { await work(worker) }))
 clearInterval(timer)
 agent.destroy()
-await sleep(500) // the other ends hear of it; what is still open then has leaked
+await allClosed(browserSockets)
 const [browsers, apis] = await Promise.all([connections(bulla.server.app.server), connections(upstream)])
 await bulla.server.close()
 upstream.close()
@@ -136,6 +140,13 @@ function sample (): void {
   globalThis.gc?.()
   const { heapUsed, external } = process.memoryUsage()
   samples.push(heapUsed + external)
+}
+
+/** What is open after some seconds, although its other end has gone, has leaked. */
+async function allClosed (sockets: ReadonlySet<Socket>): Promise<void> {
+  const late = new Promise((resolve) => { setTimeout(resolve, 5_000).unref() })
+  const closed = [...sockets].map(async (socket) => { await once(socket, 'close') })
+  await Promise.race([Promise.all(closed), late])
 }
 
 async function connections (server: Server['app']['server']): Promise<number> {

@@ -1,5 +1,5 @@
 // The settings of the aggregates: names, and parts that are calls of routes.
-import type { Settings } from './schema.ts'
+import type { RouteConfig, Settings } from './schema.ts'
 import { arrayOf, LOCAL_PATH } from './values.ts'
 
 /** The most parts of an aggregate: each is a call of its own. */
@@ -37,8 +37,8 @@ function checkPath (path: string, where: string, settings: Settings, problems: s
     problems.push(`${where} must be a plain path such as /api/orders?limit=5.`)
     return
   }
-  const routes = arrayOf(settings.routes).filter(({ prefix }) => `${bare}/`.startsWith(`${prefix}/`))
-  const route = routes.sort((a, b) => b.prefix.length - a.prefix.length)[0]
+  const leads = (route: RouteConfig): boolean => `${bare}/`.startsWith(`${Object(route).prefix}/`)
+  const route = arrayOf(settings.routes).filter(leads).sort((a, b) => b.prefix.length - a.prefix.length)[0]
   if (route === undefined) problems.push(`${where}: no route leads to ${bare}.`)
   else if (!arrayOf(route.methods).includes('GET')) problems.push(`${where}: the route ${route.prefix} takes no GET.`)
 }

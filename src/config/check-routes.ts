@@ -12,7 +12,7 @@ import { arrayOf, HEADER_NAME, LOCAL_PATH, parseUrl } from './values.ts'
 export function checkRoutes (settings: Settings, problems: string[]): void {
   const prefixes = new Set<string>()
   arrayOf(settings.routes).forEach((route, index) => {
-    if (typeof route !== 'object' || typeof route.prefix !== 'string' || typeof route.upstream !== 'string') return
+    if (typeof Object(route).prefix !== 'string' || typeof route.upstream !== 'string') return
     checkRoute(route, `routes.${index}`, settings, problems)
     if (prefixes.has(route.prefix)) problems.push(`routes.${index}.prefix ${route.prefix} is taken by an earlier route.`)
     prefixes.add(route.prefix)
@@ -72,7 +72,7 @@ function checkToken (route: RouteConfig, where: string, settings: Settings, prob
   const { token, exchange, resource, audience, scope } = route
   const isNamed = resource !== undefined || audience !== undefined || scope !== undefined
   checkTarget(route, where, problems)
-  if (exchange !== undefined) checkTarget(exchange, `${where}.exchange`, problems)
+  if (exchange !== undefined) checkTarget(Object(exchange) as Target, `${where}.exchange`, problems)
   if (token === 'none' && (isNamed || exchange !== undefined)) {
     problems.push(`${where}: a route with token: none has no use for resource, audience, scope and exchange.`)
   } else if (exchange !== undefined && token === 'client') {
@@ -86,10 +86,10 @@ function checkToken (route: RouteConfig, where: string, settings: Settings, prob
 
 /** @see https://www.rfc-editor.org/rfc/rfc8707#section-2 */
 function checkTarget ({ resource, scope }: Target, where: string, problems: string[]): void {
-  if (resource !== undefined && (parseUrl(resource) === null || resource.includes('#'))) {
+  if (typeof resource === 'string' && (parseUrl(resource) === null || resource.includes('#'))) {
     problems.push(`${where}.resource must be an absolute URI without fragment, such as https://api.example.`)
   }
-  if (scope !== undefined && !SCOPE.test(scope)) {
+  if (typeof scope === 'string' && !SCOPE.test(scope)) {
     problems.push(`${where}.scope must be words of printable ASCII, separated by one space each.`)
   }
 }

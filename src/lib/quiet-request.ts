@@ -7,8 +7,8 @@ import { IncomingMessage } from 'node:http'
 const dump = (IncomingMessage.prototype as IncomingMessage & { _dump (): void })._dump
 
 /**
- * A request as the public listener makes it. It behaves as any other to who reads it, and to who listens to
- * it before its answer is finished.
+ * A request as the public listener makes it. To who reads it, and to who listens to it before its answer is
+ * finished, it behaves as Node's own does.
  *
  * @see https://nodejs.org/docs/latest-v20.x/api/http.html#httpcreateserveroptions-requestlistener
  */

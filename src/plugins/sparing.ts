@@ -1,4 +1,5 @@
-// How a failing authorization server is spared: a trickle of short calls that sees its return at once.
+// How the authorization server is spared: a trickle of short calls while it fails, and nothing that was just
+// refused or given is asked for again.
 import { createBreaker, type Breaker } from '../lib/breaker.ts'
 import type { TokenFault } from '../oidc/token-answer.ts'
 
