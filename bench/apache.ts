@@ -31,7 +31,7 @@ export async function startApache (upstream: string): Promise<Target> {
   await answering(port)
   // After a minute the module writes the session anew on each request that still brings the old cookie.
   const prepare = async (): Promise<void> => { writeFileSync(cookies, `${await signIn(port)}; theme=dark\n`) }
-  const target: Target = { name: 'mod_auth_openidc', port, cookies, process: child, prepare }
+  const target: Target = { name: 'mod_auth_openidc', port, cookies, sessions: 1, process: child, prepare }
   await prepare()
   const response = await check(target)
   await check(target, '/recorded')

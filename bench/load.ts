@@ -13,6 +13,7 @@ export const STREAMS = 4
 
 /** What one round of small calls found. */
 export interface Result {
+  readonly requests: number
   readonly rate: number
   readonly p50: number
   readonly p99: number
@@ -76,7 +77,7 @@ export async function measure (target: Target, seconds: number): Promise<Result>
   const rest = cookies === null ? [] : [cookies, String(turn)]
   const { requests, duration, p50, p99, spent } = await wrk(target, 'calls', CONNECTIONS, seconds, PATH, [], rest)
   if (cookies !== null) turns.set(cookies, turn + requests)
-  return { rate: requests / duration, p50, p99, perCpuSecond: requests / spent }
+  return { requests, rate: requests / duration, p50, p99, perCpuSecond: requests / spent }
 }
 
 /** Large bodies for that time, all in the first session. */

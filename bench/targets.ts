@@ -18,6 +18,8 @@ export interface Target {
   readonly port: number
   /** The file with one `Cookie` header a line, a session each. */
   readonly cookies: string | null
+  /** How many lines it has, or 0. */
+  readonly sessions: number
   readonly process: ChildProcess
   /** What must happen before each measurement. */
   readonly prepare?: () => Promise<void>
@@ -146,7 +148,7 @@ export async function startNginx (upstream: string): Promise<Target> {
   const child = await nginx('proxy', 0, port, `location / { proxy_pass http://api; proxy_http_version 1.1; proxy_set_header Connection "";
   proxy_request_buffering off; proxy_max_temp_file_size 0; }`,
   `upstream api { server ${new URL(upstream).host}; keepalive 256; keepalive_requests 100000000; }`)
-  return { name: 'nginx, bare', port, cookies: null, process: child }
+  return { name: 'nginx, bare', port, cookies: null, sessions: 0, process: child }
 }
 
 /** One of the kinds of target.ts; `sessions` are Bulla's, the others have one at most. */
@@ -158,5 +160,5 @@ export async function startTarget (
   const key = someKey()
   if (kind === 'bulla') await launchScript(1, './seal-sessions.js', [String(sessions), key, cookies as string])
   const { child, message } = await launchScript<{ port: number }>(0, './target.js', [kind, upstream, key, own])
-  return { name, port: message.port, cookies, process: child }
+  return { name, port: message.port, cookies, sessions: cookies === null ? 0 : sessions, process: child }
 }

@@ -28,13 +28,16 @@ export type AccessPolicy =
 
 /** Decides about access. */
 export interface AccessControl {
+  /** What a call's cookies amount to. */
+  read (request: FastifyRequest): SessionState
   /**
    * What a call may show.
    *
+   * @param state what its cookies amount to, where that was read already
    * @throws {BullaError} `login_required`, `session_expired`, `session_stale`, `session_revoked`,
    * `idp_unavailable`, `idp_misconfigured`
    */
-  of (policy: AccessPolicy, request: FastifyRequest): Access | Promise<Access>
+  of (policy: AccessPolicy, request: FastifyRequest, state?: SessionState): Access | Promise<Access>
   /** The same after an API refused the token; `null` if there is no other to be had. */
   again (policy: AccessPolicy, request: FastifyRequest, access: Access): Promise<Access | null>
 }
@@ -69,10 +72,12 @@ export function accessPolicyOf (route: RouteConfig): AccessPolicy {
 export function createAccess (options: AccessOptions): AccessControl {
   const { read, renewal, apiTokens, clock } = options
 
-  function of (policy: AccessPolicy, request: FastifyRequest): Access | Promise<Access> {
+  function of (
+    policy: AccessPolicy, request: FastifyRequest, known?: SessionState
+  ): Access | Promise<Access> {
     if (policy.token === 'none') return NOBODY
     if (policy.token === 'client') return granted(apiTokens.of(policy.source, null))
-    const state = read(request)
+    const state = known ?? read(request)
     if (policy.token === 'user') return ofPerson(policy.source, state)
     if (state.session === null) return NOBODY
     return optional(policy.source, state)
@@ -147,7 +152,7 @@ export function createAccess (options: AccessOptions): AccessControl {
     }
   }
 
-  return { of, again }
+  return { read, of, again }
 }
 
 function granted (grant: ApiGrant | Promise<ApiGrant>): Access | Promise<Access> {

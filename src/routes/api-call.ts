@@ -11,6 +11,7 @@ import type { RequestFacts } from '../proxy/request-headers.ts'
 import { matchRoute, type Route } from '../proxy/routes.ts'
 import { corsHeaders } from '../security/cors.ts'
 import { isNavigation } from '../security/navigation.ts'
+import type { SessionState } from '../session/store.ts'
 import { forwardedFor } from './forwarded-for.ts'
 
 /** What all calls share. */
@@ -20,12 +21,14 @@ export interface ApiContext {
   readonly forwarder: Forwarder
   readonly access: AccessControl
   readonly log: FastifyBaseLogger
+  /** The calls of this turn of the event loop whose sessions are still to be opened. */
+  readonly unopened: FastifyRequest[]
 }
 
 /**
- * The handler of a route. Calls that come within one turn of the event loop are handled in a row at its end:
- * code and memory that one needs are still at hand for the next (bench/README.md). Each is answered by
- * itself, or by `reply.send` of an error.
+ * The handler of a route. Calls that come within one turn of the event loop are handled in a row at its end,
+ * after all of their sessions were opened in a row: code and memory that one needs are still at hand for the
+ * next (bench/README.md). Each is answered by itself, or by `reply.send` of an error.
  *
  * @param route the route
  * @param context what all calls share
@@ -38,6 +41,7 @@ export function createApiHandler (
   const allowed = new Set(config.allowed_origins)
 
   function arrive (request: FastifyRequest, reply: FastifyReply): void {
+    if (context.unopened.length > 0) openSessions(context)
     if (hasLeft(request, reply)) return
     try {
       handle(request, reply)
@@ -52,7 +56,7 @@ export function createApiHandler (
     const cors = origin !== undefined && allowed.has(origin) ? corsHeaders(origin) : null
     let access: Access | Promise<Access>
     try {
-      access = context.access.of(policy, request)
+      access = context.access.of(policy, request, request.apiSession ?? undefined)
     } catch (error) {
       return refuse(request, reply, target, error)
     }
@@ -88,7 +92,23 @@ export function createApiHandler (
     }
   }
 
-  return (request, reply) => { setImmediate(arrive, request, reply) }
+  const isPersonal = policy.token === 'user' || policy.token === 'optional'
+  return (request, reply) => {
+    if (isPersonal) context.unopened.push(request)
+    setImmediate(arrive, request, reply)
+  }
+}
+
+/** What cannot be read is left: its own call reads it again, and answers for it. */
+function openSessions ({ access, unopened }: ApiContext): void {
+  for (const request of unopened) {
+    try {
+      request.apiSession = access.read(request)
+    } catch {
+      request.apiSession = null
+    }
+  }
+  unopened.length = 0
 }
 
 /** A response in line behind others does not know: its connection does. */
@@ -100,6 +120,8 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** The target of a call, read once; `null` on all other routes. */
     apiTarget: Target | null
+    /** What a call's cookies amounted to at the end of the turn in which it came; `null` on all others. */
+    apiSession: SessionState | null
   }
 }
 

@@ -19,7 +19,8 @@ export async function apiRoutes (app: FastifyInstance, options: { config: Config
   app.setChildLoggerFactory(() => app.log)
 
   app.decorateRequest('apiTarget', null)
-  const context: ApiContext = { config, routes, forwarder, access, log }
+  app.decorateRequest('apiSession', null)
+  const context: ApiContext = { config, routes, forwarder, access, log, unopened: [] }
   for (const route of routes) registerRoute(app, route, context)
   await app.register(async (scope) => {
     scope.addHook('onRequest', limitRequest)

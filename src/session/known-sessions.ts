@@ -1,5 +1,5 @@
 // Sessions that were opened before, by their sealed text: a few as objects, many as bytes.
-import { createMemo } from './memo.ts'
+import { createMemo, tagNumber } from './memo.ts'
 import { openedFrom, wholeOf } from './opened-session.ts'
 import type { OpenedSession, Session, SessionSummary } from './session.ts'
 import { createShelf } from './shelf.ts'
@@ -39,12 +39,13 @@ export function createKnownSessions (options: KnownSessionsOptions): KnownSessio
   const shelf = createShelf(options.shelfBytes)
 
   function get (text: string, now: number): OpenedSession | undefined {
-    const known = memo.get(text, now)
+    const key = tagNumber(text)
+    const known = memo.get(text, now, key)
     if (known !== undefined) return known
-    const bytes = shelf.get(text, now)
+    const bytes = shelf.get(text, now, key)
     if (bytes === undefined) return undefined
     const summary = decodeSummary(bytes)
-    memo.set(text, (own) => shelved(summary, own), endOf(summary))
+    memo.set(text, (own) => shelved(summary, own), endOf(summary), key)
     return shelved(summary, text)
   }
 
@@ -56,8 +57,9 @@ export function createKnownSessions (options: KnownSessionsOptions): KnownSessio
   function set (text: string, session: OpenedSession, now: number): void {
     const until = endOf(session)
     if (now >= until) return
-    memo.set(text, () => session, until)
-    shelf.set(text, () => wholeOf(session) === null ? null : encodeSummary(session), until, now)
+    const key = tagNumber(text)
+    memo.set(text, () => session, until, key)
+    shelf.set(text, () => wholeOf(session) === null ? null : encodeSummary(session), until, now, key)
   }
 
   return {

@@ -4,15 +4,19 @@ import { TAG_LENGTH } from './seal.ts'
 
 /** Remembers what sealed texts opened to. */
 export interface Memo<V> {
-  /** What a text opened to, if it is remembered and its time is not over. */
-  get (text: string, now: number): V | undefined
+  /**
+   * What a text opened to, if it is remembered and its time is not over.
+   *
+   * @param key the text's {@link tagNumber}, where it is at hand
+   */
+  get (text: string, now: number, key?: number): V | undefined
   /**
    * Remembers it until then (Unix seconds), if the text came before, not long ago: where each request is
    * another session's, remembering them all would only cost, and nothing would be found.
    *
    * @param make gives the value; it is handed the text as it is kept, and may hold that one
    */
-  set (text: string, make: (text: string) => V, until: number): void
+  set (text: string, make: (text: string) => V, until: number, key?: number): void
   /** Forgets everything: the keys have changed. */
   clear (): void
 }
@@ -31,51 +35,45 @@ const weigh = ({ text }: { readonly text: string }): number => 4 * text.length +
  * @param maxBytes about how much memory it may take; 0 for none at all
  */
 export function createMemo<V> (maxBytes: number): Memo<V> {
-  const entries = new LRUCache<string, Entry<V>>({
+  const entries = new LRUCache<number, Entry<V>>({
     maxSize: Math.max(1, maxBytes), sizeCalculation: weigh
   })
   const seen = new Int32Array(SEEN_ONCE)
 
-  /** A tag is as good as random: a part of it is its place, another one its mark. */
-  function cameBefore (text: string): boolean {
-    const mark = tagNumber(text)
-    const place = fold(text, text.length - TAG_LENGTH / 2) % SEEN_ONCE
-    if (seen[place] === mark) return true
-    seen[place] = mark
+  function cameBefore (key: number): boolean {
+    const place = key % SEEN_ONCE
+    if (seen[place] === key) return true
+    seen[place] = key
     return false
   }
 
   return {
-    get: (text, now) => {
-      const key = text.slice(-TAG_LENGTH)
+    get: (text, now, key = tagNumber(text)) => {
       const entry = entries.get(key)
-      // The tag only finds the entry; the whole text must be the same.
+      // The number only finds the entry; the whole text must be the same.
       if (entry === undefined || entry.text !== text) return undefined
       if (now < entry.until) return entry.value
       entries.delete(key)
       return undefined
     },
-    set: (text, make, until) => {
-      if (maxBytes === 0 || !cameBefore(text)) return
+    set: (text, make, until, key = tagNumber(text)) => {
+      if (maxBytes === 0 || !cameBefore(key)) return
       // A copy: the text is a slice of a whole request header, which would be kept alive with it.
       const copy = Buffer.from(text, 'latin1').toString('latin1')
-      entries.set(copy.slice(-TAG_LENGTH), { text: copy, value: make(copy), until })
+      entries.set(key, { text: copy, value: make(copy), until })
     },
     clear: () => { entries.clear() }
   }
 }
 
 /**
- * A number that tells sealed texts apart: 30 bits of the authentication tag at their end.
+ * A number that tells sealed texts apart: 30 bits of the authentication tag at their end, which is as good as
+ * random. Two texts may have the same one, by chance or on purpose.
  *
  * @param text a compact JWE
  */
 export function tagNumber (text: string): number {
-  return fold(text, text.length - TAG_LENGTH)
-}
-
-/** Half of a tag as a number of 30 bits. */
-function fold (text: string, start: number): number {
+  const start = Math.max(0, text.length - TAG_LENGTH)
   let number = 0
   for (let i = start; i < start + TAG_LENGTH / 2; i++) number = Math.imul(number, 31) + text.charCodeAt(i) | 0
   return number >>> 2

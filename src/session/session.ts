@@ -1,4 +1,5 @@
 // What a session is, and the questions that are asked of it.
+import { BASE64URL } from './base64url.ts'
 
 /** A session: who logged in, and the tokens that speak for them. All times are Unix seconds. */
 export interface Session {
@@ -51,9 +52,6 @@ export interface OpenedSession extends SessionSummary {
 
 /** The times that a session's life hangs on. */
 type Lifetimes = Pick<SessionHead, 'expiresAt' | 'refreshTokenExpiresAt' | 'accessTokenExpiresAt'>
-
-/** What a `sid` is written with. */
-const BASE64URL = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
 
 /**
  * The Unix second at which the session ends: its absolute end, or sooner if the provider lets the refresh

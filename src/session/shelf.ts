@@ -8,8 +8,9 @@ export interface Shelf {
    * The bytes that were kept for a text, if its time is not over: a view that holds until the next `set`.
    *
    * @param now Unix seconds
+   * @param key the text's {@link tagNumber}, where it is at hand
    */
-  get (text: string, now: number): Buffer | undefined
+  get (text: string, now: number, key?: number): Buffer | undefined
   /**
    * Keeps bytes until then (Unix seconds). Once all room is taken by what still lives, only one in
    * {@link RATION} gets in and others out: where more texts come in turn than there is room for, each would
@@ -17,13 +18,13 @@ export interface Shelf {
    *
    * @param make gives the bytes, which are copied, or `null`; not called for who stays outside
    */
-  set (text: string, make: () => Uint8Array | null, until: number, now: number): void
+  set (text: string, make: () => Uint8Array | null, until: number, now: number, key?: number): void
   /** Forgets everything: the keys have changed. */
   clear (): void
 }
 
 /** One in so many is kept at the cost of others that live. */
-export const RATION = 8
+export const RATION = 32
 
 /** The most records of a page, so that the index has a bound too. */
 const MAX_RECORDS = 2048
@@ -39,8 +40,8 @@ const MAX_TIME = 2 ** (8 * TIME) - 1
 /** A run of records. */
 interface Page {
   readonly bytes: Buffer
-  /** The numbers of the records' texts, for the index to forget them by. */
-  readonly numbers: number[]
+  /** The keys of the records' texts, for the index to forget them by. */
+  readonly keys: number[]
   end: number
   /** When the last of its records is dead. */
   until: number
@@ -64,36 +65,36 @@ export function createShelf (maxBytes: number, pageBytes = PAGE_BYTES): Shelf {
   /** The page that takes so many bytes. */
   function pageFor (size: number): Page {
     const page = pages[current]
-    if (page !== undefined && page.end + size <= pageBytes && page.numbers.length < MAX_RECORDS) return page
+    if (page !== undefined && page.end + size <= pageBytes && page.keys.length < MAX_RECORDS) return page
     current = (current + 1) % maxPages
     const oldest = pages[current]
     if (oldest !== undefined) forget(oldest)
     const bytes = oldest?.bytes ?? Buffer.allocUnsafeSlow(pageBytes)
-    const fresh = { bytes, numbers: [], end: 0, until: 0, dearUntil: oldest?.until ?? 0 }
+    const fresh = { bytes, keys: [], end: 0, until: 0, dearUntil: oldest?.until ?? 0 }
     pages[current] = fresh
     return fresh
   }
 
   /** Takes what stands in the current page out of the index, where no later page has it. */
-  function forget ({ numbers }: Page): void {
-    for (const number of numbers) {
-      if (Math.floor((index.get(number) ?? -1) / pageBytes) === current) index.delete(number)
+  function forget ({ keys }: Page): void {
+    for (const key of keys) {
+      if (Math.floor((index.get(key) ?? -1) / pageBytes) === current) index.delete(key)
     }
   }
 
   return {
-    get: (text, now) => {
-      const place = index.get(tagNumber(text))
+    get: (text, now, key = tagNumber(text)) => {
+      const place = index.get(key)
       const page = place === undefined ? undefined : pages[Math.floor(place / pageBytes)]
       if (place === undefined || page === undefined) return undefined
       const start = place % pageBytes
-      // The tag only finds the record; the whole text must be the same.
-      if (page.bytes.toString('latin1', start, start + DIGEST) !== digestOf(text)) return undefined
+      // The key only finds the record; the whole text must be the same.
+      if (!hasDigest(page.bytes, start, digestOf(text))) return undefined
       if (now >= page.bytes.readUIntBE(start + DIGEST, TIME)) return undefined
       const length = page.bytes.readUInt32BE(start + DIGEST + TIME)
       return page.bytes.subarray(start + HEAD, start + HEAD + length)
     },
-    set: (text, make, until, now) => {
+    set: (text, make, until, now, key = tagNumber(text)) => {
       const isDear = now < (pages[current]?.dearUntil ?? 0)
       if (maxPages === 0 || (isDear && asked++ % RATION !== 0)) return
       const bytes = make()
@@ -106,9 +107,8 @@ export function createShelf (maxBytes: number, pageBytes = PAGE_BYTES): Shelf {
       page.bytes.set(bytes, start + HEAD)
       page.end += HEAD + bytes.length
       page.until = Math.max(page.until, until)
-      const number = tagNumber(text)
-      page.numbers.push(number)
-      index.set(number, current * pageBytes + start)
+      page.keys.push(key)
+      index.set(key, current * pageBytes + start)
     },
     clear: () => {
       index.clear()
@@ -121,4 +121,10 @@ export function createShelf (maxBytes: number, pageBytes = PAGE_BYTES): Shelf {
 /** What tells texts apart, a character a byte. */
 function digestOf (text: string): string {
   return hash('sha256', text, 'binary')
+}
+
+/** In a loop: a call into native code for a string of the bytes would cost more. */
+function hasDigest (bytes: Buffer, start: number, digest: string): boolean {
+  for (let i = 0; i < DIGEST; i++) if (bytes[start + i] !== digest.charCodeAt(i)) return false
+  return true
 }

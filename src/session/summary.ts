@@ -1,19 +1,25 @@
 // What calls need of a session as bytes and back, for the memory of this process: quick to read, not small.
 import type { SessionSummary } from './session.ts'
 
-/** How a string is kept. */
-const NONE = 0
-const LATIN1 = 1
-const UTF16 = 2
+/** How text is kept. */
+const ASCII = 0
+const UTF16 = 1
 /** Three base64url parts between dots, as the bytes that they stand for. */
-const JWS = 3
+const JWS = 2
 
-/** The numbers in front, eight bytes each; the last is NaN for none. */
-const NUMBERS = 6
-const FIRST_STRING = 8 * NUMBERS + 1
+const PARTS = 3
 
-/** Kind and length; of a JWS each part has a length. */
-const STRING_HEAD = 5
+/** In front: six numbers of eight bytes, of which the last is NaN for none … */
+const FLAGS = 48
+const HAS_REFRESH_TOKEN = 1
+const HAS_PROVIDER_SID = 2
+/** … then how token and names are kept, the bytes of the token's parts and of the names … */
+const TOKEN_KIND = 49
+const NAMES_KIND = 50
+const LENGTHS = 51
+/** … and the characters of the first two names. */
+const NAME_LENGTHS = LENGTHS + 4 * (PARTS + 1)
+const HEAD = NAME_LENGTHS + 8
 
 /**
  * Encodes a summary.
@@ -21,18 +27,48 @@ const STRING_HEAD = 5
  * @param summary what to keep
  */
 export function encodeSummary (summary: SessionSummary): Buffer {
-  const head = Buffer.alloc(FIRST_STRING)
-  head.writeDoubleLE(summary.generation, 0)
-  head.writeDoubleLE(summary.createdAt, 8)
-  head.writeDoubleLE(summary.expiresAt, 16)
-  head.writeDoubleLE(summary.accessTokenIssuedAt, 24)
-  head.writeDoubleLE(summary.accessTokenExpiresAt, 32)
-  head.writeDoubleLE(summary.refreshTokenExpiresAt ?? Number.NaN, 40)
-  head.writeUInt8(summary.hasRefreshToken ? 1 : 0, 8 * NUMBERS)
-  return Buffer.concat([
-    head, ...encodeToken(summary.accessToken), ...encodeString(summary.sid), ...encodeString(summary.subject),
-    ...encodeString(summary.providerSid)
-  ])
+  const { accessToken, sid, subject, providerSid } = summary
+  const names = sid + subject + (providerSid ?? '')
+  const bytes = Buffer.allocUnsafe(HEAD + 2 * (accessToken.length + names.length))
+  bytes.fill(0, FLAGS, HEAD)
+  bytes.writeDoubleLE(summary.generation, 0)
+  bytes.writeDoubleLE(summary.createdAt, 8)
+  bytes.writeDoubleLE(summary.expiresAt, 16)
+  bytes.writeDoubleLE(summary.accessTokenIssuedAt, 24)
+  bytes.writeDoubleLE(summary.accessTokenExpiresAt, 32)
+  bytes.writeDoubleLE(summary.refreshTokenExpiresAt ?? Number.NaN, 40)
+  bytes[FLAGS] = (summary.hasRefreshToken ? HAS_REFRESH_TOKEN : 0) |
+    (providerSid === undefined ? 0 : HAS_PROVIDER_SID)
+  bytes.writeUInt32LE(sid.length, NAME_LENGTHS)
+  bytes.writeUInt32LE(subject.length, NAME_LENGTHS + 4)
+  const tokenEnd = writeJws(bytes, accessToken) ?? writeText(bytes, accessToken, TOKEN_KIND, 0, HEAD)
+  return bytes.subarray(0, writeText(bytes, names, NAMES_KIND, PARTS, tokenEnd))
+}
+
+/** A JWS takes three quarters of its length; `null` for another token, which is kept as it is. */
+function writeJws (bytes: Buffer, token: string): number | null {
+  const parts = token.split('.', PARTS + 1)
+  if (parts.length !== PARTS) return null
+  let end = HEAD
+  const lengths: number[] = []
+  for (const part of parts) {
+    const length = bytes.write(part, end, 'base64url')
+    if (bytes.toString('base64url', end, end + length) !== part) return null
+    lengths.push(length)
+    end += length
+  }
+  for (const [index, length] of lengths.entries()) bytes.writeUInt32LE(length, LENGTHS + 4 * index)
+  bytes[TOKEN_KIND] = JWS
+  return end
+}
+
+/** Returns where it ends; its length and kind go to the head. */
+function writeText (bytes: Buffer, text: string, kindAt: number, index: number, start: number): number {
+  const isAscii = Buffer.byteLength(text) === text.length
+  const length = bytes.write(text, start, isAscii ? 'latin1' : 'utf16le')
+  bytes[kindAt] = isAscii ? ASCII : UTF16
+  bytes.writeUInt32LE(length, LENGTHS + 4 * index)
+  return start + length
 }
 
 /**
@@ -41,67 +77,40 @@ export function encodeSummary (summary: SessionSummary): Buffer {
  * @param bytes what {@link encodeSummary} made
  */
 export function decodeSummary (bytes: Buffer): SessionSummary {
+  const flags = bytes[FLAGS] as number
+  const tokenEnd = HEAD + lengthOf(bytes, 0) + lengthOf(bytes, 1) + lengthOf(bytes, 2)
+  // One string for all of them: each call into native code costs more than cutting.
+  const names = readText(bytes, NAMES_KIND, tokenEnd, tokenEnd + lengthOf(bytes, PARTS))
+  const subjectStart = bytes.readUInt32LE(NAME_LENGTHS)
+  const subjectEnd = subjectStart + bytes.readUInt32LE(NAME_LENGTHS + 4)
   const refreshTokenExpiresAt = bytes.readDoubleLE(40)
-  const strings = new StringReader(bytes, FIRST_STRING)
   return {
-    accessToken: strings.next() as string,
-    sid: strings.next() as string,
-    subject: strings.next() as string,
-    providerSid: strings.next(),
+    accessToken: bytes[TOKEN_KIND] === JWS ? readJws(bytes) : readText(bytes, TOKEN_KIND, HEAD, tokenEnd),
+    sid: names.slice(0, subjectStart),
+    subject: names.slice(subjectStart, subjectEnd),
+    providerSid: (flags & HAS_PROVIDER_SID) === 0 ? undefined : names.slice(subjectEnd),
     generation: bytes.readDoubleLE(0),
     createdAt: bytes.readDoubleLE(8),
     expiresAt: bytes.readDoubleLE(16),
     accessTokenIssuedAt: bytes.readDoubleLE(24),
     accessTokenExpiresAt: bytes.readDoubleLE(32),
     refreshTokenExpiresAt: Number.isNaN(refreshTokenExpiresAt) ? undefined : refreshTokenExpiresAt,
-    hasRefreshToken: bytes[8 * NUMBERS] === 1
+    hasRefreshToken: (flags & HAS_REFRESH_TOKEN) !== 0
   }
 }
 
-function encodeString (text: string | undefined): Buffer[] {
-  if (text === undefined) return [stringHead(NONE, 0)]
-  const latin1 = Buffer.from(text, 'latin1')
-  if (latin1.toString('latin1') === text) return [stringHead(LATIN1, latin1.length), latin1]
-  const utf16 = Buffer.from(text, 'utf16le')
-  return [stringHead(UTF16, utf16.length), utf16]
+function lengthOf (bytes: Buffer, index: number): number {
+  return bytes.readUInt32LE(LENGTHS + 4 * index)
 }
 
-/** A JWS takes three quarters; other tokens are kept as they are. */
-function encodeToken (text: string): Buffer[] {
-  const parts = text.split('.').map((part) => Buffer.from(part, 'base64url'))
-  const isLossless = parts.length === 3 && parts.map((part) => part.toString('base64url')).join('.') === text
-  return isLossless ? parts.flatMap((part) => [stringHead(JWS, part.length), part]) : encodeString(text)
+function readJws (bytes: Buffer): string {
+  const payload = HEAD + lengthOf(bytes, 0)
+  const signature = payload + lengthOf(bytes, 1)
+  const end = signature + lengthOf(bytes, 2)
+  return `${bytes.toString('base64url', HEAD, payload)}.${bytes.toString('base64url', payload, signature)}.` +
+    bytes.toString('base64url', signature, end)
 }
 
-function stringHead (kind: number, length: number): Buffer {
-  const head = Buffer.alloc(STRING_HEAD)
-  head.writeUInt8(kind)
-  head.writeUInt32LE(length, 1)
-  return head
-}
-
-class StringReader {
-  readonly #bytes: Buffer
-  #at: number
-
-  constructor (bytes: Buffer, start: number) {
-    this.#bytes = bytes
-    this.#at = start
-  }
-
-  next (): string | undefined {
-    const kind = this.#bytes[this.#at]
-    if (kind === NONE) {
-      this.#at += STRING_HEAD
-      return undefined
-    }
-    if (kind === JWS) return `${this.#part('base64url')}.${this.#part('base64url')}.${this.#part('base64url')}`
-    return this.#part(kind === LATIN1 ? 'latin1' : 'utf16le')
-  }
-
-  #part (encoding: 'base64url' | 'latin1' | 'utf16le'): string {
-    const start = this.#at + STRING_HEAD
-    this.#at = start + this.#bytes.readUInt32LE(this.#at + 1)
-    return this.#bytes.toString(encoding, start, this.#at)
-  }
+function readText (bytes: Buffer, kindAt: number, start: number, end: number): string {
+  return bytes.toString(bytes[kindAt] === ASCII ? 'latin1' : 'utf16le', start, end)
 }

@@ -46,6 +46,31 @@ t.test('pipelined calls are answered in their order, whichever the upstream answ
   t.same(text.match(/answer of \/api\/\d/g), ['/api/1', '/api/2', '/api/3'].map((path) => `answer of ${path}`))
 })
 
+t.test('calls of one turn are each their own: other sessions, none, and one that cannot be judged', async (t) => {
+  const upstream = await startUpstream(t)
+  const revocationList = {
+    revoke: () => {},
+    isRevoked: ({ sid }: { sid: string }) => {
+      if (sid === 'broken') throw new Error('the list is broken')
+      return sid === 'ended'
+    }
+  }
+  const routes = [{ prefix: '/api', upstream: upstream.url }, { prefix: '/open', upstream: upstream.url, token: 'none' }]
+  const built = await build(t, { settings: { routes }, deps: { revocationList } })
+  const cookieOf = async (sid: string): Promise<string> => await sessionCookie(built, { sid, accessToken: `token-${sid}` })
+  const calls = [
+    callOf('/api/a', await cookieOf('a')), callOf('/api/broken', await cookieOf('broken')), callOf('/open/x', await cookieOf('x')),
+    callOf('/api/none', 'other=1'), callOf('/api/ended', await cookieOf('ended')), callOf('/api/b', await cookieOf('b'))
+  ]
+  const raw = await openRaw(t, Number(new URL(built.url).port))
+  raw.send(calls.join(''))
+  const text = await raw.until(/(HTTP\/1\.1 \d[^]*){6}/)
+  t.same(text.match(/(?<=HTTP\/1\.1 )\d+/g), ['200', '500', '200', '401', '401', '200'])
+  t.same(text.match(/(?<=bulla-error: )\w+/gi), ['internal', 'login_required', 'session_revoked'])
+  const seen = Object.fromEntries(upstream.requests.map(({ url, headers }) => [url, headers.authorization]))
+  t.same(seen, { '/api/a': 'Bearer token-a', '/open/x': undefined, '/api/b': 'Bearer token-b' })
+})
+
 t.test('PRX-29 a client that leaves cancels every call that it has pipelined', async (t) => {
   const world = await start(t)
   world.upstream.handler = () => {}
