@@ -114,5 +114,6 @@ async function wrk (
   if (match === null) throw new Error(`wrk: ${stdout}${stderr}`)
   const [requests = 0, duration = 0, p50 = 0, p99 = 0, errors = 0] = (match[1] as string).split(' ').map(Number)
   if (errors > 0) throw new Error(`${target.name}: ${errors} of ${requests} requests failed`)
+  if (requests === 0) throw new Error(`${target.name}: not one request was answered in ${seconds} s`)
   return { requests, duration, p50, p99, spent }
 }

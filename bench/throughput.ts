@@ -66,8 +66,8 @@ async function callRounds (sets: ReadonlyArray<readonly Target[]>): Promise<Map<
 }
 
 /**
- * Until the compiler is done and each session came twice: what opens a session for the first time is other
- * code than what knows it again, and it is compiled when that first runs.
+ * Until the compiler is done and each session came twice: what knows a session again is other code than what
+ * opens it for the first time, and is not run, and not compiled, before.
  */
 async function warmUp (target: Target): Promise<void> {
   let calls = 0

@@ -28,23 +28,25 @@ export type AccessPolicy =
 
 /** Decides about access. */
 export interface AccessControl {
-  /** What a call's cookies amount to. */
-  read (request: FastifyRequest): SessionState
+  /** What a call's cookies hold; {@link of} asks whether that is still good. Runs no code of others. */
+  open (request: FastifyRequest): SessionState
   /**
    * What a call may show.
    *
-   * @param state what its cookies amount to, where that was read already
+   * @param opened what its cookies hold, where they were opened already
    * @throws {BullaError} `login_required`, `session_expired`, `session_stale`, `session_revoked`,
    * `idp_unavailable`, `idp_misconfigured`
    */
-  of (policy: AccessPolicy, request: FastifyRequest, state?: SessionState): Access | Promise<Access>
+  of (policy: AccessPolicy, request: FastifyRequest, opened?: SessionState | null): Access | Promise<Access>
   /** The same after an API refused the token; `null` if there is no other to be had. */
   again (policy: AccessPolicy, request: FastifyRequest, access: Access): Promise<Access | null>
 }
 
 /** What deciding needs. */
 export interface AccessOptions {
-  readonly read: (request: FastifyRequest) => SessionState
+  readonly open: (request: FastifyRequest) => SessionState
+  /** What an opened session amounts to, once it was asked whether it is over before its time. */
+  readonly judge: (state: SessionState) => SessionState
   readonly renewal: Renewal
   readonly apiTokens: ApiTokens
   readonly clock: Clock
@@ -70,14 +72,14 @@ export function accessPolicyOf (route: RouteConfig): AccessPolicy {
  * @param options what they need
  */
 export function createAccess (options: AccessOptions): AccessControl {
-  const { read, renewal, apiTokens, clock } = options
+  const { open, judge, renewal, apiTokens, clock } = options
 
   function of (
-    policy: AccessPolicy, request: FastifyRequest, known?: SessionState
+    policy: AccessPolicy, request: FastifyRequest, opened: SessionState | null = null
   ): Access | Promise<Access> {
     if (policy.token === 'none') return NOBODY
     if (policy.token === 'client') return granted(apiTokens.of(policy.source, null))
-    const state = known ?? read(request)
+    const state = judge(opened ?? open(request))
     if (policy.token === 'user') return ofPerson(policy.source, state)
     if (state.session === null) return NOBODY
     return optional(policy.source, state)
@@ -130,7 +132,7 @@ export function createAccess (options: AccessOptions): AccessControl {
       const isForgotten = apiTokens.forget(policy.source, session === null ? null : session.sid, accessToken)
       return isForgotten ? await another(policy, request, access) : null
     }
-    const state = read(request)
+    const state = judge(open(request))
     if (session === null || state.session === null) return null
     // What was renewed for this very call is not renewed again.
     if (!session.hasRefreshToken || session.generation !== state.session.generation) return null
@@ -152,7 +154,7 @@ export function createAccess (options: AccessOptions): AccessControl {
     }
   }
 
-  return { read, of, again }
+  return { open, of, again }
 }
 
 function granted (grant: ApiGrant | Promise<ApiGrant>): Access | Promise<Access> {

@@ -95,8 +95,8 @@ export const sessionPlugin = fp(async (app: FastifyInstance, options: SessionPlu
     }
   })
   const renewal = createRenewal({ cookies, store, activity, spender, clock, mode, ahead })
-  const read = (request: FastifyRequest): SessionState =>
-    app.revocations.judge(store.read(request.headers.cookie))
+  const open = (request: FastifyRequest): SessionState => store.read(request.headers.cookie)
+  const judge = (state: SessionState): SessionState => app.revocations.judge(state)
   const apiTokens = createApiTokens({
     oidc: { provider: app.oidc.provider, client: app.oidc.client, clock }, renewal, log: app.log, ahead
   })
@@ -107,9 +107,9 @@ export const sessionPlugin = fp(async (app: FastifyInstance, options: SessionPlu
     logins: createLoginCookies(cookies, sealer, clock),
     tickets: { seal: async (bytes) => await sealer.seal('ticket', bytes), open: (text) => sealer.open('ticket', text) },
     renewal,
-    access: createAccess({ read, renewal, apiTokens, clock }),
+    access: createAccess({ open, judge, renewal, apiTokens, clock }),
     kids: () => keyring.current().kids,
-    read
+    read: (request) => judge(open(request))
   } satisfies Sessions)
   app.decorateRequest('openedSession', null)
   app.decorateRequest('session', {

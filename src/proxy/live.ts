@@ -11,7 +11,7 @@ export interface StreamSession extends Pick<Session, 'sid' | 'subject' | 'create
 /** What is open now, by session. */
 export interface LiveStreams {
   /**
-   * Notes an open stream.
+   * Notes an open stream. If its session ended while it was being opened, it is ended at once.
    *
    * @param session whose it is
    * @param end ends it; called at most once, and not after the release
@@ -31,6 +31,8 @@ export interface LiveStreams {
 /** What the registry needs. */
 export interface LiveStreamsOptions {
   readonly clock: Clock
+  /** Whether a session is over before its time. Default: none is. */
+  readonly isOver?: (session: StreamSession) => boolean
   /** The most streams of all sessions. Default 50,000. */
   readonly limit?: number
   /** The most streams of one session. Default 100. */
@@ -53,7 +55,7 @@ function namesOf ({ sid, subject, createdAt, expiresAt, providerSid }: StreamSes
  * @param options clock and bounds
  */
 export function createLiveStreams (options: LiveStreamsOptions): LiveStreams {
-  const { clock, limit = 50_000, perSession = 100 } = options
+  const { clock, isOver = () => false, limit = 50_000, perSession = 100 } = options
   const bySid = new Map<string, Set<Entry>>()
   let size = 0
 
@@ -86,6 +88,7 @@ export function createLiveStreams (options: LiveStreamsOptions): LiveStreams {
       entry.timer = timerFor(entry)
       bySid.set(session.sid, entries.add(entry))
       size += 1
+      if (isOver(entry.session)) queueMicrotask(() => { finish(entry) })
       return () => { remove(entry) }
     },
     end: (sid) => {

@@ -54,9 +54,11 @@ export function createApiHandler (
     const target = request.apiTarget as Target
     const { origin } = request.headers
     const cors = origin !== undefined && allowed.has(origin) ? corsHeaders(origin) : null
+    const opened = request.apiSession
+    request.apiSession = null // an event stream lives for hours, its request with it
     let access: Access | Promise<Access>
     try {
-      access = context.access.of(policy, request, request.apiSession ?? undefined)
+      access = context.access.of(policy, request, opened)
     } catch (error) {
       return refuse(request, reply, target, error)
     }
@@ -99,11 +101,11 @@ export function createApiHandler (
   }
 }
 
-/** What cannot be read is left: its own call reads it again, and answers for it. */
+/** What cannot be opened is left: its own call tries again, and answers for it. */
 function openSessions ({ access, unopened }: ApiContext): void {
   for (const request of unopened) {
     try {
-      request.apiSession = access.read(request)
+      request.apiSession = access.open(request)
     } catch {
       request.apiSession = null
     }
@@ -120,7 +122,7 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** The target of a call, read once; `null` on all other routes. */
     apiTarget: Target | null
-    /** What a call's cookies amounted to at the end of the turn in which it came; `null` on all others. */
+    /** What a call's cookies hold, from when it was opened with others of its turn until it is handled. */
     apiSession: SessionState | null
   }
 }

@@ -1,5 +1,5 @@
 // Sessions that were opened before, by their sealed text: a few as objects, many as bytes.
-import { createMemo, tagNumber } from './memo.ts'
+import { createMemo } from './memo.ts'
 import { openedFrom, wholeOf } from './opened-session.ts'
 import type { OpenedSession, Session, SessionSummary } from './session.ts'
 import { createShelf } from './shelf.ts'
@@ -39,13 +39,12 @@ export function createKnownSessions (options: KnownSessionsOptions): KnownSessio
   const shelf = createShelf(options.shelfBytes)
 
   function get (text: string, now: number): OpenedSession | undefined {
-    const key = tagNumber(text)
-    const known = memo.get(text, now, key)
+    const known = memo.get(text, now)
     if (known !== undefined) return known
-    const bytes = shelf.get(text, now, key)
+    const bytes = shelf.get(text, now)
     if (bytes === undefined) return undefined
     const summary = decodeSummary(bytes)
-    memo.set(text, (own) => shelved(summary, own), endOf(summary), key)
+    memo.set(text, (own) => shelved(summary, own), endOf(summary))
     return shelved(summary, text)
   }
 
@@ -57,9 +56,8 @@ export function createKnownSessions (options: KnownSessionsOptions): KnownSessio
   function set (text: string, session: OpenedSession, now: number): void {
     const until = endOf(session)
     if (now >= until) return
-    const key = tagNumber(text)
-    memo.set(text, () => session, until, key)
-    shelf.set(text, () => wholeOf(session) === null ? null : encodeSummary(session), until, now, key)
+    memo.set(text, () => session, until)
+    shelf.set(text, () => wholeOf(session) === null ? null : encodeSummary(session), until, now)
   }
 
   return {

@@ -4,19 +4,15 @@ import { TAG_LENGTH } from './seal.ts'
 
 /** Remembers what sealed texts opened to. */
 export interface Memo<V> {
-  /**
-   * What a text opened to, if it is remembered and its time is not over.
-   *
-   * @param key the text's {@link tagNumber}, where it is at hand
-   */
-  get (text: string, now: number, key?: number): V | undefined
+  /** What a text opened to, if it is remembered and its time is not over. */
+  get (text: string, now: number): V | undefined
   /**
    * Remembers it until then (Unix seconds), if the text came before, not long ago: where each request is
    * another session's, remembering them all would only cost, and nothing would be found.
    *
    * @param make gives the value; it is handed the text as it is kept, and may hold that one
    */
-  set (text: string, make: (text: string) => V, until: number, key?: number): void
+  set (text: string, make: (text: string) => V, until: number): void
   /** Forgets everything: the keys have changed. */
   clear (): void
 }
@@ -48,7 +44,8 @@ export function createMemo<V> (maxBytes: number): Memo<V> {
   }
 
   return {
-    get: (text, now, key = tagNumber(text)) => {
+    get: (text, now) => {
+      const key = tagNumber(text)
       const entry = entries.get(key)
       // The number only finds the entry; the whole text must be the same.
       if (entry === undefined || entry.text !== text) return undefined
@@ -56,7 +53,8 @@ export function createMemo<V> (maxBytes: number): Memo<V> {
       entries.delete(key)
       return undefined
     },
-    set: (text, make, until, key = tagNumber(text)) => {
+    set: (text, make, until) => {
+      const key = tagNumber(text)
       if (maxBytes === 0 || !cameBefore(key)) return
       // A copy: the text is a slice of a whole request header, which would be kept alive with it.
       const copy = Buffer.from(text, 'latin1').toString('latin1')
@@ -73,7 +71,7 @@ export function createMemo<V> (maxBytes: number): Memo<V> {
  * @param text a compact JWE
  */
 export function tagNumber (text: string): number {
-  const start = Math.max(0, text.length - TAG_LENGTH)
+  const start = text.length - TAG_LENGTH
   let number = 0
   for (let i = start; i < start + TAG_LENGTH / 2; i++) number = Math.imul(number, 31) + text.charCodeAt(i) | 0
   return number >>> 2

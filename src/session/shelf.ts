@@ -8,9 +8,8 @@ export interface Shelf {
    * The bytes that were kept for a text, if its time is not over: a view that holds until the next `set`.
    *
    * @param now Unix seconds
-   * @param key the text's {@link tagNumber}, where it is at hand
    */
-  get (text: string, now: number, key?: number): Buffer | undefined
+  get (text: string, now: number): Buffer | undefined
   /**
    * Keeps bytes until then (Unix seconds). Once all room is taken by what still lives, only one in
    * {@link RATION} gets in and others out: where more texts come in turn than there is room for, each would
@@ -18,7 +17,7 @@ export interface Shelf {
    *
    * @param make gives the bytes, which are copied, or `null`; not called for who stays outside
    */
-  set (text: string, make: () => Uint8Array | null, until: number, now: number, key?: number): void
+  set (text: string, make: () => Uint8Array | null, until: number, now: number): void
   /** Forgets everything: the keys have changed. */
   clear (): void
 }
@@ -83,8 +82,8 @@ export function createShelf (maxBytes: number, pageBytes = PAGE_BYTES): Shelf {
   }
 
   return {
-    get: (text, now, key = tagNumber(text)) => {
-      const place = index.get(key)
+    get: (text, now) => {
+      const place = index.get(tagNumber(text))
       const page = place === undefined ? undefined : pages[Math.floor(place / pageBytes)]
       if (place === undefined || page === undefined) return undefined
       const start = place % pageBytes
@@ -94,7 +93,7 @@ export function createShelf (maxBytes: number, pageBytes = PAGE_BYTES): Shelf {
       const length = page.bytes.readUInt32BE(start + DIGEST + TIME)
       return page.bytes.subarray(start + HEAD, start + HEAD + length)
     },
-    set: (text, make, until, now, key = tagNumber(text)) => {
+    set: (text, make, until, now) => {
       const isDear = now < (pages[current]?.dearUntil ?? 0)
       if (maxPages === 0 || (isDear && asked++ % RATION !== 0)) return
       const bytes = make()
@@ -107,6 +106,7 @@ export function createShelf (maxBytes: number, pageBytes = PAGE_BYTES): Shelf {
       page.bytes.set(bytes, start + HEAD)
       page.end += HEAD + bytes.length
       page.until = Math.max(page.until, until)
+      const key = tagNumber(text)
       page.keys.push(key)
       index.set(key, current * pageBytes + start)
     },

@@ -76,6 +76,41 @@ t.test('WSS-04 WSS-08 a back-channel logout closes them too', async (t) => {
   t.ok(stream.complete)
 })
 
+t.test('WSS-08 an event stream that was being opened when the session ended is over when it opens', async (t) => {
+  let open = (): void => {}
+  const upstream = await startUpstream(t, (_request, response) => {
+    open = () => { response.writeHead(200, { 'content-type': 'text/event-stream' }).write('data: first\n\n') }
+  })
+  let isBroken = false
+  const ended = new Set<string>()
+  const revocationList = {
+    revoke: ({ id }: { id: string }) => { ended.add(id) },
+    isRevoked: ({ sid }: { sid: string }) => {
+      if (isBroken) throw new Error('the list is broken')
+      return ended.has(sid)
+    }
+  }
+  const routes = [{ prefix: '/events', upstream: upstream.url, csrf: 'fetch-metadata' }]
+  const built = await build(t, { settings: { routes }, deps: { revocationList } })
+  for (const end of [
+    async () => { await built.app.revocations.end([{ kind: 'session', id: 'ends', at: 2 ** 40 }]) },
+    async () => { isBroken = true }
+  ]) {
+    const cookie = await sessionCookie(built, { sid: 'ends' })
+    ended.clear()
+    const call = request(`${built.url}/events/x`, {
+      headers: { cookie, 'sec-fetch-site': 'same-origin', accept: 'text/event-stream' }, agent: false
+    }).end()
+    await upstream.nextRequest()
+    await end()
+    open()
+    const [stream] = await once(call, 'response') as [IncomingMessage]
+    await once(stream.resume(), 'end')
+    t.ok(stream.complete, 'in good order')
+    t.equal(built.app.liveStreams.size, 0)
+  }
+})
+
 t.test('CSR-06 an app of a listed origin may log out by fetch, but not by a form', async (t) => {
   const listed = 'https://admin.example'
   const built = await build(t, { settings: { allowed_origins: [listed], keys: [ringKey()] } })

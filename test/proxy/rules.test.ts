@@ -112,6 +112,21 @@ t.test('WSS-04 streams are noted by session, within bounds, and end with it', as
   t.equal(live.size, 0)
 })
 
+t.test('WSS-04 a stream whose session ended while it was being opened is ended once it is noted', async (t) => {
+  const ended: string[] = []
+  const live = createLiveStreams({ clock: () => 1_000_000, isOver: ({ sid }) => sid === 'over' })
+  const add = (sid: string, id: string): (() => void) | null =>
+    live.add({ sid, subject: 's', createdAt: 1, expiresAt: 2000 }, () => { ended.push(id) })
+  add('over', 'noted')
+  add('over', 'released')?.()
+  add('alive', 'alive')
+  t.strictSame(ended, [], 'its header leaves first')
+  await Promise.resolve()
+  t.strictSame(ended, ['noted'])
+  t.equal(live.size, 1)
+  live.endAll()
+})
+
 t.test('PRX-17 whatever a browser may take for a document is sandboxed, however its type is spelled', async (t) => {
   const rules = {
     location: { origin: 'http://a', base: '', prefix: '/api', publicOrigin: 'http://b', internalHosts: new Set<string>() },

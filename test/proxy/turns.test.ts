@@ -46,29 +46,59 @@ t.test('pipelined calls are answered in their order, whichever the upstream answ
   t.same(text.match(/answer of \/api\/\d/g), ['/api/1', '/api/2', '/api/3'].map((path) => `answer of ${path}`))
 })
 
-t.test('calls of one turn are each their own: other sessions, none, and one that cannot be judged', async (t) => {
+t.test('calls of one turn are opened together and judged one by one, whatever becomes of the others', async (t) => {
   const upstream = await startUpstream(t)
+  const steps: string[] = []
   const revocationList = {
     revoke: () => {},
     isRevoked: ({ sid }: { sid: string }) => {
+      steps.push(`judge ${sid}`)
       if (sid === 'broken') throw new Error('the list is broken')
       return sid === 'ended'
     }
   }
-  const routes = [{ prefix: '/api', upstream: upstream.url }, { prefix: '/open', upstream: upstream.url, token: 'none' }]
-  const built = await build(t, { settings: { routes }, deps: { revocationList } })
-  const cookieOf = async (sid: string): Promise<string> => await sessionCookie(built, { sid, accessToken: `token-${sid}` })
-  const calls = [
-    callOf('/api/a', await cookieOf('a')), callOf('/api/broken', await cookieOf('broken')), callOf('/open/x', await cookieOf('x')),
-    callOf('/api/none', 'other=1'), callOf('/api/ended', await cookieOf('ended')), callOf('/api/b', await cookieOf('b'))
+  const routes = [
+    { prefix: '/api', upstream: upstream.url }, { prefix: '/free', upstream: upstream.url, token: 'none' },
+    { prefix: '/maybe', upstream: upstream.url, token: 'optional' }
   ]
-  const raw = await openRaw(t, Number(new URL(built.url).port))
-  raw.send(calls.join(''))
-  const text = await raw.until(/(HTTP\/1\.1 \d[^]*){6}/)
-  t.same(text.match(/(?<=HTTP\/1\.1 )\d+/g), ['200', '500', '200', '401', '401', '200'])
-  t.same(text.match(/(?<=bulla-error: )\w+/gi), ['internal', 'login_required', 'session_revoked'])
-  const seen = Object.fromEntries(upstream.requests.map(({ url, headers }) => [url, headers.authorization]))
-  t.same(seen, { '/api/a': 'Bearer token-a', '/open/x': undefined, '/api/b': 'Bearer token-b' })
+  const built = await build(t, { settings: { routes }, deps: { revocationList } })
+  const { store } = built.app.sessions
+  const read = store.read
+  store.read = (header) => {
+    const state = read(header)
+    steps.push(`open ${state.session?.sid}`)
+    if (state.session?.sid === 'fault') throw new Error('a fault of our own')
+    return state
+  }
+  const callWith = async (path: string, sid: string): Promise<string> =>
+    callOf(path, await sessionCookie(built, { sid, accessToken: `token-${sid}` }))
+  const calls = [
+    await callWith('/api/fault', 'fault'), await callWith('/api/a', 'a'), await callWith('/api/broken', 'broken'), await callWith('/free/x', 'x'),
+    callOf('/api/none', 'other=1'), callOf('/maybe/none', 'other=1'), await callWith('/api/ended', 'ended'),
+    await callWith('/maybe/ended', 'ended'), await callWith('/api/b', 'b'), await callWith('/maybe/c', 'c')
+  ]
+  // The second time the sessions are known as bytes, the third time as objects.
+  for (let time = 1; time <= 3; time++) {
+    steps.length = 0
+    const raw = await openRaw(t, Number(new URL(built.url).port))
+    raw.send(calls.join(''))
+    const text = await raw.until(/(HTTP\/1\.1 \d{3}[^]*){10}/)
+    t.same(text.match(/(?<=HTTP\/1\.1 )\d+/g), ['500', '200', '500', '200', '401', '200', '401', '200', '200', '200'])
+    t.same(text.match(/(?<=bulla-error: )\w+/gi), ['internal', 'internal', 'login_required', 'session_revoked'])
+    const made = upstream.requests.splice(0)
+    t.same(Object.fromEntries(made.map(({ url, headers }) => [url, headers.authorization])), {
+      '/api/a': 'Bearer token-a',
+      '/api/b': 'Bearer token-b',
+      '/maybe/c': 'Bearer token-c',
+      '/free/x': undefined,
+      '/maybe/none': undefined,
+      '/maybe/ended': undefined
+    })
+    t.same(steps, [
+      'open fault', 'open a', 'open broken', 'open undefined', 'open undefined', 'open ended', 'open ended', 'open b', 'open c',
+      'open fault', 'judge a', 'judge broken', 'judge ended', 'judge ended', 'judge b', 'judge c'
+    ])
+  }
 })
 
 t.test('PRX-29 a client that leaves cancels every call that it has pipelined', async (t) => {

@@ -58,6 +58,15 @@ const summaries = fc.record({
   providerSid: fc.option(text, { nil: undefined })
 })
 
+t.test('names stay apart where they touch', async (t) => {
+  for (const [sid, subject, providerSid] of [
+    ['\ud83d', '\ude00', '\ud83d'], ['', '', ''], ['', '', undefined], ['a', '', 'b'], ['', 'é', ''], ['\0', '\x7f', '\x80']
+  ] as const) {
+    const { sid: s, subject: u, providerSid: p } = decodeSummary(encodeSummary({ ...usual, sid: sid ?? '', subject: subject ?? '', providerSid }))
+    t.strictSame([s, u, p], [sid, subject, providerSid])
+  }
+})
+
 t.test('any text and any number comes back', async () => {
   fc.assert(fc.property(summaries, (summary) => {
     const back = decodeSummary(encodeSummary(summary))
