@@ -150,11 +150,12 @@ export class Exchange implements Dispatcher.DispatchHandler {
     return true
   }
 
-  /** The session is over: so is the stream, in good order. */
+  /** The session is over: so is the stream, in good order, unless it has promised more. */
   #endStream (): void {
     this.#release = null
     this.#end()
-    this.#call.response.end()
+    if (this.#remaining > 0) this.#call.response.destroy()
+    else this.#call.response.end()
     this.#abort?.(new ClientLeft('the session ended'))
   }
 

@@ -90,13 +90,21 @@ export function browserSocketClass (live: LiveStreams): typeof WebSocket {
   return BrowserSocket as unknown as typeof WebSocket
 }
 
+/** "Going away": nobody is there any more to speak for. */
+const CLOSE_GOING_AWAY = 1001
+
 /**
- * Starts a pair of sockets: to be called once the upstream has opened its own.
+ * Starts a pair of sockets: to be called once the upstream has opened its own. If the browser's was closed
+ * meanwhile, as its session ended, the upstream's is closed.
  *
  * @param source the browser's
  * @param target the upstream's
  */
 export function join (source: WebSocket, target: WebSocket): void {
+  if (source.readyState !== WebSocket.OPEN) {
+    target.close(CLOSE_GOING_AWAY)
+    return
+  }
   target.prependListener('error', (error: Error & { code?: string }) => {
     if (error.code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH') source.close(CLOSE_TOO_BIG)
   })

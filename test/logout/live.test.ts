@@ -111,6 +111,22 @@ t.test('WSS-08 an event stream that was being opened when the session ended is o
   }
 })
 
+t.test('an event stream that has promised a length is cut when its session ends, not ended short', async (t) => {
+  const upstream = await startUpstream(t, (_request, response) => {
+    response.writeHead(200, { 'content-type': 'text/event-stream', 'content-length': 1000 }).write('data: first\n\n')
+  })
+  const built = await build(t, { settings: { routes: [{ prefix: '/events', upstream: upstream.url, csrf: 'fetch-metadata' }] } })
+  const cookie = await sessionCookie(built, { sid: 'ends' })
+  const call = request(`${built.url}/events/x`, {
+    headers: { cookie, 'sec-fetch-site': 'same-origin', accept: 'text/event-stream' }, agent: false
+  }).end()
+  const [stream] = await once(call, 'response') as [IncomingMessage]
+  await once(stream, 'data')
+  t.equal(built.app.liveStreams.end('ends'), 1)
+  await t.rejects(once(stream.resume(), 'end'), { code: 'ECONNRESET' })
+  t.notOk(stream.complete)
+})
+
 t.test('CSR-06 an app of a listed origin may log out by fetch, but not by a form', async (t) => {
   const listed = 'https://admin.example'
   const built = await build(t, { settings: { allowed_origins: [listed], keys: [ringKey()] } })

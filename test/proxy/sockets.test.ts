@@ -1,8 +1,11 @@
 // WebSockets: who may open one, what reaches the upstream, and when it ends.
 import { once } from 'node:events'
+import { createServer, type IncomingMessage } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { decodeJwt } from 'jose'
 import t from 'tap'
-import { WebSocket } from 'ws'
+import { WebSocket, WebSocketServer } from 'ws'
 import { build, type Built } from '../support/build.ts'
 import { openRaw } from '../support/raw.ts'
 import { sessionCookie } from '../support/session-cookie.ts'
@@ -126,6 +129,23 @@ t.test('WSS-04 a socket ends with its session: by time, and when it is told so',
   await once(told, 'open')
   t.equal(world.built.app.liveStreams.end('a-session-of-its-own--'), 1)
   t.equal(await closedWith(told), 4401)
+})
+
+t.test('WSS-04 a session that ends before the upstream has taken the socket ends both', async (t) => {
+  const upstream = createServer().listen(0, '127.0.0.1')
+  t.teardown(() => { upstream.close() })
+  await once(upstream, 'listening')
+  const asked = once(upstream, 'upgrade') as Promise<[IncomingMessage, Duplex, Buffer]>
+  const world = await start(t, { upstream: `http://127.0.0.1:${(upstream.address() as AddressInfo).port}` })
+  const socket = open(t, { ...world, cookie: await sessionCookie(world.built, { sid: 'ends' }) })
+  await once(socket, 'open')
+  const handshake = await asked
+  t.equal(world.built.app.liveStreams.end('ends'), 1)
+  t.equal(await closedWith(socket), 4401)
+  const taken = await new Promise<WebSocket>((resolve) => {
+    new WebSocketServer({ noServer: true }).handleUpgrade(...handshake, resolve)
+  })
+  t.equal(await closedWith(taken), 1001)
 })
 
 t.test('WSS-05 a message over the limit closes the socket with 1009, whoever sent it', async (t) => {
