@@ -150,6 +150,8 @@ t.test('the back button neither breaks a session nor brings one back', options, 
   await page.getByRole('cell', { name: 'Sesame oil' }).waitFor()
 
   await page.locator('#logout').click()
+  // The page that is left has a button of this name, too.
+  await page.getByRole('heading', { name: 'Log out?' }).waitFor()
   await page.getByRole('button', { name: 'Log out' }).click()
   await page.getByRole('button', { name: 'Log in' }).waitFor()
   await page.goBack()
